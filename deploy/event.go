@@ -1,0 +1,140 @@
+package deploy
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// EventType says what happened, or what is about to: types that end in ".intended" are written and
+// synced before their effect.
+type EventType string
+
+// The event types. They are append-only like codes. The comment tells the type of Data.
+const (
+	EventServerStarted EventType = "server.started" // ServerData
+
+	EventUserCreated  EventType = "user.created"  // User
+	EventUserRemoved  EventType = "user.removed"  // User (name)
+	EventKeyAdded     EventType = "key.added"     // Key
+	EventKeyRemoved   EventType = "key.removed"   // Key
+	EventAppCreated   EventType = "app.created"   // App
+	EventAppRemoved   EventType = "app.removed"   // none; the app is in Event.App
+	EventGrantSet     EventType = "grant.set"     // Grant; an empty role takes it away
+	EventSignInFailed EventType = "signin.failed" // none; Actor.Key and Actor.IP tell
+
+	EventRefUpdated EventType = "ref.updated" // a ref that is not gated moved; Ref, Old, New
+
+	EventDeploymentQueued  EventType = "deployment.queued"  // Deployment
+	EventDeploymentStarted EventType = "deployment.started" // StartedData
+	EventStageStarted      EventType = "stage.started"
+	EventStageFinished     EventType = "stage.finished"    // StageData; Outcome, Reason
+	EventSwitchIntended    EventType = "switch.intended"   // SwitchData
+	EventSwitchDone        EventType = "switch.done"       // SwitchData
+	EventRollbackIntended  EventType = "rollback.intended" // SwitchData; Reason
+	EventRollbackDone      EventType = "rollback.done"     // SwitchData
+	EventRollbackFailed    EventType = "rollback.failed"   // SwitchData; Reason
+
+	// EventAccepted is the commit point: from here on the ref will move, after any crash.
+	EventAccepted    EventType = "deployment.accepted"    // SwitchData; Old, New
+	EventRefMoved    EventType = "ref.moved"              // none; Ref, Old, New
+	EventRejected    EventType = "deployment.rejected"    // Rejection
+	EventCanceled    EventType = "deployment.canceled"    // Rejection
+	EventInterrupted EventType = "deployment.interrupted" // Rejection
+	EventErrored     EventType = "deployment.errored"     // Rejection; the fault itself is in the server's log
+
+	EventHookRan        EventType = "hook.ran"        // HookData; Outcome
+	EventTargetFrozen   EventType = "target.frozen"   // none; Reason
+	EventTargetUnfrozen EventType = "target.unfrozen" // none; Reason
+	EventReleasePruned  EventType = "release.pruned"  // none; Deployment numbers the release
+	EventDrift          EventType = "drift.found"     // none; Reason
+)
+
+// ActorType says what kind of thing acted.
+type ActorType string
+
+// The actor types.
+const (
+	ActorUser     ActorType = "user"     // by key over SSH
+	ActorOperator ActorType = "operator" // through the server's own socket, or with the server dead
+	ActorServer   ActorType = "server"   // by itself: recovery, pruning
+)
+
+// Actor is who did it, and from where.
+type Actor struct {
+	Type   ActorType `json:"type"`
+	Name   string    `json:"name,omitempty"`
+	Key    string    `json:"key,omitempty"` // fingerprint
+	IP     string    `json:"ip,omitempty"`
+	Origin string    `json:"origin,omitempty"` // ssh, socket, recovery, …
+}
+
+// ServerActor is the server acting by itself.
+func ServerActor(origin string) Actor {
+	return Actor{Type: ActorServer, Name: "slipway", Origin: origin}
+}
+
+// Actor returns the pusher as an actor.
+func (p Pusher) Actor() Actor {
+	return Actor{Type: ActorUser, Name: string(p.User), Key: p.Fingerprint, IP: p.IP, Origin: "ssh"}
+}
+
+// Event is one line of the audit log. Sequence, ID and At are set when it is recorded.
+type Event struct {
+	Sequence    uint64 // from 1, without gaps
+	ID          string
+	Type        EventType
+	At          time.Time
+	Actor       Actor
+	App         AppName
+	Environment Environment
+	Ref         RefName
+	Old, New    OID
+	Deployment  Number
+	Stage       StageName
+	Outcome     Outcome
+	Reason      string
+	Data        json.RawMessage // by Type; nil for none
+}
+
+// WithData returns e carrying v as its data. It panics if v cannot be JSON, which for the types
+// named above cannot happen.
+func (e Event) WithData(v any) Event {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("deploy: event data: " + err.Error())
+	}
+	e.Data = b
+	return e
+}
+
+// ServerData is the data of EventServerStarted.
+type ServerData struct {
+	Version string `json:"version"`
+	PID     int    `json:"pid"`
+	BootID  string `json:"bootId"`
+}
+
+// StartedData is the data of EventDeploymentStarted.
+type StartedData struct {
+	Previous Number  `json:"previous"` // the release that serves now
+	Bypass   *Bypass `json:"bypass,omitempty"`
+}
+
+// StageData is the data of EventStageFinished: what the stage left behind.
+type StageData struct {
+	Log    string  `json:"log,omitempty"` // file name under deployments/N/
+	Size   int64   `json:"size,omitempty"`
+	SHA256 string  `json:"sha256,omitempty"`
+	Checks []Check `json:"checks,omitempty"`
+}
+
+// SwitchData is the data of the events around a switch: from which release to which; zero is none.
+type SwitchData struct {
+	From Number `json:"from"`
+	To   Number `json:"to"`
+}
+
+// HookData is the data of EventHookRan.
+type HookData struct {
+	Hook string `json:"hook"`
+}

@@ -1,0 +1,78 @@
+package deploy
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Sentinel errors that stores and services return, wrapped; test them with errors.Is.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrExists   = errors.New("already exists")
+)
+
+// Code says for programs why something was refused. Codes are append-only: a published one keeps its
+// meaning for ever.
+type Code string
+
+// The codes of a [Rejection].
+const (
+	CodeManifest     Code = "manifest"     // slipway.toml or Procfile is broken, or nothing can be run
+	CodeCheckout     Code = "checkout"     // the tree holds what cannot be checked out
+	CodeBuild        Code = "build"        // the build failed
+	CodeTest         Code = "test"         // a test set failed
+	CodeLimit        Code = "limit"        // a memory, process, disk, file or time limit struck
+	CodeRelease      Code = "release"      // the release command failed
+	CodeReady        Code = "ready"        // the candidate did not become ready
+	CodeHook         Code = "hook"         // a before_… hook failed
+	CodeSwitch       Code = "switch"       // production did not take the candidate
+	CodeMonitor      Code = "monitor"      // a check of the watch failed
+	CodeStale        Code = "stale"        // the push is no fast-forward of the ref
+	CodeForbidden    Code = "forbidden"    // the pusher has no right to it
+	CodeFrozen       Code = "frozen"       // the target takes no deployments now
+	CodeOption       Code = "option"       // a push option is unknown or incomplete
+	CodeSize         Code = "size"         // the push is larger than allowed
+	CodeDelete       Code = "delete"       // the gated branch cannot be deleted
+	CodeCanceled     Code = "canceled"     // the pusher or an operator canceled it
+	CodeUnauthorized Code = "unauthorized" // no such user or key
+	CodeUsage        Code = "usage"        // a command was called wrongly
+	CodeNotFound     Code = "not_found"    // what was named does not exist, or is not to be seen
+	CodeExists       Code = "exists"       // what was to be made is there already
+	CodeUnavailable  Code = "unavailable"  // the server cannot do it now
+)
+
+// Rejection is what a pusher, or the caller of a command, can mend. Its texts are the only error
+// texts such a person sees; every other error is a fault, told as "internal error" and logged.
+type Rejection struct {
+	Code    Code     `json:"code"`
+	Message string   `json:"message"`        // a sentence's beginning: test set "unit" failed (exit status 1)
+	Hint    string   `json:"hint,omitempty"` // what to do about it; may have several lines
+	Tail    []string `json:"tail,omitempty"` // the last lines of the failing output, cause first
+	Line    string   `json:"line,omitempty"` // for git's reject line; Message if empty
+}
+
+// Error returns the message and the hint.
+func (r *Rejection) Error() string {
+	if r.Hint == "" {
+		return r.Message
+	}
+	return r.Message + "\n" + r.Hint
+}
+
+// Reject makes a rejection with a formatted message and no hint.
+func Reject(code Code, format string, args ...any) *Rejection {
+	return &Rejection{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// WithHint returns a copy of r that says what to do.
+func (r *Rejection) WithHint(format string, args ...any) *Rejection {
+	c := *r
+	c.Hint = fmt.Sprintf(format, args...)
+	return &c
+}
+
+// AsRejection returns the rejection in err's chain, if there is one.
+func AsRejection(err error) (*Rejection, bool) {
+	r, ok := errors.AsType[*Rejection](err)
+	return r, ok
+}
