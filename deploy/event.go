@@ -24,6 +24,8 @@ const (
 
 	EventRefUpdated EventType = "ref.updated" // a ref that is not gated moved; Ref, Old, New
 
+	EventPushRefused EventType = "push.refused" // Rejection; the gated update was refused before it got a number
+
 	EventDeploymentQueued  EventType = "deployment.queued"  // Deployment
 	EventDeploymentStarted EventType = "deployment.started" // StartedData
 	EventStageStarted      EventType = "stage.started"

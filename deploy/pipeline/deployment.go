@@ -1,0 +1,126 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"slipway/deploy"
+)
+
+// deployment is a deployment in work. Its embedded row is what was recorded of it so far; only the
+// goroutine that admits it changes it.
+type deployment struct {
+	deploy.Deployment
+	p       *Pipeline
+	app     deploy.App
+	offer   deploy.Offer
+	ticket  *ticket
+	term    *terminal
+	serving deploy.OID // what production served when its turn came
+
+	ctx    context.Context // ends when it is canceled; its cause says by what
+	end    context.CancelCauseFunc
+	mu     sync.Mutex
+	closed bool // against canceling: it has been switched, or was canceled already
+}
+
+// canceledBy is the cause of a context that a person ended.
+type canceledBy struct {
+	who    deploy.Actor
+	reason string
+}
+
+func (c *canceledBy) Error() string {
+	if c.reason == "" {
+		return "canceled by " + c.who.Name
+	}
+	return "canceled by " + c.who.Name + ": " + c.reason
+}
+
+// ErrShutdown is the cause with which a stopping server ends the context of its pushers.
+var ErrShutdown = errors.New("the server is stopping")
+
+func newDeployment(ctx context.Context, p *Pipeline, o deploy.Offer, app deploy.App, n deploy.Number, t terms, progress io.Writer) (*deployment, error) {
+	d := &deployment{p: p, app: app, offer: o}
+	d.Deployment = deploy.Deployment{
+		Number: n, App: o.App, Environment: deploy.Production, Ref: o.Update.Ref, Old: t.old, New: o.Update.New,
+		Commit: o.Commit, Pusher: o.Pusher, Bypass: t.bypass, Status: deploy.StatusQueued, QueuedAt: time.Now().UTC(),
+	}
+	d.ticket = &ticket{number: n, target: d.Target(), user: o.Pusher.User}
+	dir := p.Layout.Deployment(n)
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return nil, fmt.Errorf("making the deployment's folder: %w", err)
+	}
+	transcript, err := os.OpenFile(filepath.Join(dir, TranscriptFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("making the transcript: %w", err)
+	}
+	d.term = newTerminal(&tee{file: transcript, pusher: progress}, t.verbose)
+	d.ctx, d.end = context.WithCancelCause(ctx)
+	return d, nil
+}
+
+// TranscriptFile is the name, under deployments/N/, of what the pusher read.
+const TranscriptFile = "transcript.log"
+
+// tee writes to the transcript and to the pusher, who may have gone.
+type tee struct {
+	file   *os.File
+	pusher io.Writer
+}
+
+func (t *tee) Write(b []byte) (int, error) {
+	_, _ = t.pusher.Write(b)
+	return t.file.Write(b)
+}
+
+func (t *tee) Close() error { return t.file.Close() }
+
+func (d *deployment) close() {
+	d.end(nil)
+	d.term.Close()
+}
+
+// cancel ends the deployment unless it is too late, which it tells by false.
+func (d *deployment) cancel(cause error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return false
+	}
+	d.closed = true
+	d.end(cause)
+	return true
+}
+
+// commitToSwitch closes the deployment against canceling. It tells by false that it was canceled.
+func (d *deployment) commitToSwitch() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.ctx.Err() != nil {
+		return false
+	}
+	d.closed = true
+	return true
+}
+
+// record writes an event of this deployment.
+func (d *deployment) record(ctx context.Context, e deploy.Event) error {
+	if e.Actor == (deploy.Actor{}) {
+		e.Actor = d.Pusher.Actor()
+	}
+	e.App, e.Environment, e.Ref, e.Deployment = d.App, d.Environment, d.Ref, d.Number
+	if e.New == "" {
+		e.Old, e.New = d.Old, d.New
+	}
+	if _, err := d.p.Recorder.Record(ctx, e); err != nil {
+		return fmt.Errorf("recording %s: %w", e.Type, err)
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"slipway/deploy"
+)
+
+// candidate is a job that is ready to be switched to.
+type candidate struct {
+	job *deploy.Job
+	deploy.Candidate
+	engine Engine
+}
+
+// prepare takes the deployment from its revision to a candidate that is ready. Nobody depends on any
+// of it, so whatever fails is cleared away.
+func (p *Pipeline) prepare(d *deployment) (*candidate, error) {
+	c, err := p.stagesBeforeSwitch(d)
+	if err != nil {
+		p.discard(d)
+		return nil, err
+	}
+	return c, nil
+}
+
+func (p *Pipeline) stagesBeforeSwitch(d *deployment) (*candidate, error) {
+	job, err := p.checkout(d)
+	if err != nil {
+		return nil, err
+	}
+	if len(job.Manifest.Build.Commands) > 0 {
+		err = d.stage(d.ctx, deploy.StageBuild, func(ctx context.Context, log io.Writer) error {
+			return p.Builder.Build(ctx, job, log)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := p.test(d, job); err != nil {
+		return nil, err
+	}
+	if err := p.hook(d.ctx, d, job, "before_deploy", job.Manifest.Hooks.BeforeDeploy); err != nil {
+		return nil, err
+	}
+	c := &candidate{job: job, engine: p.engine(job.Manifest)}
+	err = d.stage(d.ctx, deploy.StageRelease, func(ctx context.Context, log io.Writer) error {
+		c.Candidate, err = c.engine.Start(ctx, job, log)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// checkout writes the revision's tree and reads its manifest.
+func (p *Pipeline) checkout(d *deployment) (*deploy.Job, error) {
+	if err := p.Refs.Keep(d.ctx, d.App, d.Number, d.New); err != nil {
+		return nil, fmt.Errorf("keeping the revision: %w", err)
+	}
+	job := &deploy.Job{
+		Number: d.Number, App: d.app, Revision: d.New, Commit: d.Commit, Pusher: d.Pusher,
+		Tree: p.Layout.Work(d.App, d.Number),
+	}
+	err := d.stage(d.ctx, deploy.StageCheckout, func(ctx context.Context, log io.Writer) error {
+		if err := emptyDir(job.Tree); err != nil {
+			return err
+		}
+		if err := d.offer.Revision.Checkout(ctx, job.Tree); err != nil {
+			return err
+		}
+		m, err := p.Builder.Read(ctx, job.Tree)
+		if err != nil {
+			return err
+		}
+		job.Manifest = m
+		return p.keepManifest(d, m, log)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if job.Manifest.Detected {
+		d.term.detected(p.Format(job.Manifest))
+	}
+	return job, nil
+}
+
+// ManifestFile is the name, under deployments/N/, of the manifest that was in force.
+const ManifestFile = "slipway.toml"
+
+func (p *Pipeline) keepManifest(d *deployment, m *deploy.Manifest, log io.Writer) error {
+	text := p.Format(m)
+	fmt.Fprintf(log, "%s of %s checked out\n", d.New, d.App)
+	return os.WriteFile(filepath.Join(p.Layout.Deployment(d.Number), ManifestFile), text, 0o600)
+}
+
+func emptyDir(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("clearing the work tree: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("making the work tree: %w", err)
+	}
+	return nil
+}
+
+// discard clears away what a deployment that will not be switched has made.
+func (p *Pipeline) discard(d *deployment) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), p.UndoTimeout)
+	defer cancel()
+	if err := p.clear(ctx, &d.Deployment); err != nil {
+		p.Logger.Error("clearing away a deployment", "deployment", d.Number, "error", err)
+	}
+}
+
+// clear ends all processes of a deployment that does not serve and removes its trees.
+func (p *Pipeline) clear(ctx context.Context, d *deploy.Deployment) error {
+	if err := p.Runner.End(ctx, d.Number); err != nil {
+		return fmt.Errorf("ending its steps: %w", err)
+	}
+	if err := p.Local.Stop(ctx, d.Target(), d.Number, 0); err != nil {
+		return fmt.Errorf("ending its instances: %w", err)
+	}
+	for _, dir := range []string{p.Layout.Work(d.App, d.Number), p.Layout.Release(d.App, d.Number)} {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("removing its tree: %w", err)
+		}
+	}
+	return nil
+}
+
+// hook runs one of the manifest's hooks, if it has it.
+func (p *Pipeline) hook(ctx context.Context, d *deployment, job *deploy.Job, name string, step deploy.Step) error {
+	if len(step.Commands) == 0 {
+		return nil
+	}
+	shown := deploy.StageName("hook." + name)
+	vars := map[string]string{"SLIPWAY_HOOK": name, "SLIPWAY_OUTCOME": string(d.Status), "SLIPWAY_REASON": d.Reason}
+	err := d.stage(ctx, shown, func(ctx context.Context, log io.Writer) error {
+		return p.Runner.Run(ctx, job, name, step, vars, log)
+	})
+	event := deploy.Event{Type: deploy.EventHookRan, Stage: shown, Outcome: outcomeOf(err)}.WithData(deploy.HookData{Hook: name})
+	if rec := d.record(ctx, event); rec != nil && err == nil {
+		return rec
+	}
+	return err
+}

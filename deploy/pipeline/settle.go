@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"slipway/deploy"
+)
+
+// Settle ends what a server that was killed left unfinished, and sees to it that every app serves
+// what the records say and that its ref says the same. It must return before the first push is heard.
+// An app that cannot be settled is frozen and reported; the others are served all the same. The error
+// is for what keeps the server from starting: records that cannot be read.
+func (p *Pipeline) Settle(ctx context.Context) error {
+	unfinished, err := p.History.Unfinished(ctx)
+	if err != nil {
+		return fmt.Errorf("listing unfinished deployments: %w", err)
+	}
+	for _, d := range unfinished {
+		if err := p.settle(ctx, &d); err != nil {
+			p.Logger.Error("settling a deployment", "deployment", d.Number, "app", d.App, "error", err)
+			p.freeze(ctx, d.Target(), fmt.Sprintf("deployment %d was interrupted and could not be settled", d.Number))
+		}
+	}
+	apps, err := p.History.Apps(ctx)
+	if err != nil {
+		return fmt.Errorf("listing apps: %w", err)
+	}
+	for _, app := range apps {
+		if err := p.agree(ctx, app); err != nil {
+			p.Logger.Error("putting an app right", "app", app.Name, "error", err)
+		}
+	}
+	return nil
+}
+
+// settle brings one unfinished deployment to its end, by how far it had come.
+func (p *Pipeline) settle(ctx context.Context, d *deploy.Deployment) error {
+	p.Logger.Info("settling an unfinished deployment", "deployment", d.Number, "app", d.App, "status", d.Status, "switched", !d.SwitchedAt.IsZero())
+	switch {
+	case d.Status == deploy.StatusAccepted:
+		return p.finishAccepted(ctx, d)
+	case !d.SwitchedAt.IsZero():
+		if err := p.undoSwitch(ctx, d); err != nil {
+			return err
+		}
+	}
+	if err := p.clear(ctx, d); err != nil {
+		return err
+	}
+	r := deploy.Reject(deploy.CodeUnavailable, "interrupted: the server went away").WithHint("push again")
+	return p.recordSettled(ctx, d, deploy.Event{Type: deploy.EventInterrupted, Outcome: deploy.OutcomeFault, Reason: r.Message}.WithData(r))
+}
+
+func (p *Pipeline) recordSettled(ctx context.Context, d *deploy.Deployment, e deploy.Event) error {
+	e.Actor = deploy.ServerActor("recovery")
+	e.App, e.Environment, e.Ref, e.Old, e.New, e.Deployment = d.App, d.Environment, d.Ref, d.Old, d.New, d.Number
+	if _, err := p.Recorder.Record(ctx, e); err != nil {
+		return fmt.Errorf("recording %s: %w", e.Type, err)
+	}
+	return nil
+}
+
+// undoSwitch gives the traffic back to the release that served before d.
+func (p *Pipeline) undoSwitch(ctx context.Context, d *deploy.Deployment) error {
+	ctx, cancel := context.WithTimeout(ctx, p.UndoTimeout)
+	defer cancel()
+	back := deploy.SwitchData{From: d.Number, To: d.Previous}
+	if err := p.recordSettled(ctx, d, deploy.Event{Type: deploy.EventRollbackIntended, Reason: "the server went away"}.WithData(back)); err != nil {
+		return err
+	}
+	e, err := p.engineOf(ctx, d)
+	if err != nil {
+		return err
+	}
+	if err := p.returnTraffic(ctx, e, d.Target(), back); err != nil {
+		failed := deploy.Event{Type: deploy.EventRollbackFailed, Outcome: deploy.OutcomeFault, Reason: "production could not be put back"}
+		return errors.Join(err, p.recordSettled(ctx, d, failed.WithData(back)))
+	}
+	return p.recordSettled(ctx, d, deploy.Event{Type: deploy.EventRollbackDone}.WithData(back))
+}
+
+// engineOf reads from a deployment's release how it is run.
+func (p *Pipeline) engineOf(ctx context.Context, d *deploy.Deployment) (Engine, error) {
+	m, err := p.Builder.Read(ctx, p.Layout.Release(d.App, d.Number))
+	if err != nil {
+		return nil, fmt.Errorf("reading the manifest of release %d: %w", d.Number, asFault(err))
+	}
+	return p.engine(m), nil
+}
+
+// finishAccepted does the compare-and-swap of an accepted deployment again, if the ref is still old.
+func (p *Pipeline) finishAccepted(ctx context.Context, d *deploy.Deployment) error {
+	now, err := p.Refs.Resolve(ctx, d.App, d.Ref)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", d.Ref, err)
+	}
+	if now != d.New {
+		tx, err := p.Refs.Prepare(ctx, d.App, deploy.RefUpdate{Ref: d.Ref, Old: d.Old, New: d.New})
+		if err != nil {
+			return fmt.Errorf("locking %s: %w", d.Ref, asFault(err))
+		}
+		defer func() { _ = tx.Abort() }()
+		if err := tx.Commit(ctx); err != nil {
+			return fmt.Errorf("moving %s: %w", d.Ref, err)
+		}
+	}
+	return p.recordSettled(ctx, d, deploy.Event{Type: deploy.EventRefMoved})
+}
+
+// agree makes what really serves an app be what the records say, and looks whether the ref says so
+// too. A ref that says something else is drift: reported and frozen, never guessed.
+func (p *Pipeline) agree(ctx context.Context, app deploy.App) error {
+	target := deploy.Target{App: app.Name, Environment: deploy.Production}
+	state, err := p.Records.TargetState(ctx, target)
+	if err != nil {
+		return fmt.Errorf("reading the target's state: %w", err)
+	}
+	ref, err := p.Refs.Resolve(ctx, app.Name, app.GatedRef)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", app.GatedRef, err)
+	}
+	if ref != state.Revision && state.Frozen == "" {
+		p.drift(ctx, target, fmt.Sprintf("%s is %s, but %s was accepted last", app.GatedRef, known(ref), known(state.Revision)))
+	}
+	if err := p.serve(ctx, target, state); err != nil {
+		p.drift(ctx, target, fmt.Sprintf("release %d does not serve", state.Serving))
+		return err
+	}
+	keep := []deploy.Number{}
+	if state.Serving != 0 {
+		keep = append(keep, state.Serving)
+		if err := p.Releases.MarkCurrent(app.Name, state.Serving); err != nil {
+			return err
+		}
+	}
+	return p.Releases.Sweep(ctx, target, keep...)
+}
+
+// serve sees to it that the recorded release serves.
+func (p *Pipeline) serve(ctx context.Context, t deploy.Target, state deploy.TargetState) error {
+	e := p.Local
+	if state.Serving != 0 {
+		var err error
+		if e, err = p.engineOf(ctx, &deploy.Deployment{App: t.App, Number: state.Serving}); err != nil {
+			return err
+		}
+	}
+	if e == p.External {
+		return nil // production is elsewhere, and has its own life
+	}
+	real, err := e.Serving(ctx, t)
+	if err != nil {
+		return fmt.Errorf("asking what serves: %w", err)
+	}
+	if err := e.Switch(ctx, t, real, state.Serving); err != nil {
+		return fmt.Errorf("making release %d serve: %w", state.Serving, asFault(err))
+	}
+	return nil
+}
+
+func known(o deploy.OID) string {
+	if o.IsZero() {
+		return "nothing"
+	}
+	return o.Short()
+}
+
+func (p *Pipeline) drift(ctx context.Context, t deploy.Target, reason string) {
+	event := deploy.Event{Type: deploy.EventDrift, Actor: deploy.ServerActor("recovery"), App: t.App, Environment: t.Environment, Reason: reason}
+	if _, err := p.Recorder.Record(ctx, event); err != nil {
+		p.Logger.Error("recording drift", "target", t.String(), "error", err)
+	}
+	p.freeze(ctx, t, "drift: "+reason)
+}

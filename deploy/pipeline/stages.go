@@ -1,0 +1,82 @@
+package pipeline
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"slipway/deploy"
+)
+
+// Recorder writes an event to the audit log, synced, before it returns. What cannot be recorded is
+// not done.
+type Recorder interface {
+	Record(context.Context, deploy.Event) (deploy.Event, error)
+}
+
+// Records answers from what was recorded.
+type Records interface {
+	LastNumber(context.Context) (deploy.Number, error)
+	TargetState(context.Context, deploy.Target) (deploy.TargetState, error)
+	App(context.Context, deploy.AppName) (deploy.App, error)
+}
+
+// History lists what a starting server has to settle.
+type History interface {
+	Unfinished(context.Context) ([]deploy.Deployment, error)
+	Apps(context.Context) ([]deploy.App, error)
+}
+
+// Refs are the refs of all repositories.
+type Refs interface {
+	// Resolve returns the ref's value, "" where it is missing.
+	Resolve(context.Context, deploy.AppName, deploy.RefName) (deploy.OID, error)
+	// Prepare locks the ref and checks its old value; a [deploy.Rejection] with CodeStale if that
+	// is not what the update says.
+	Prepare(context.Context, deploy.AppName, deploy.RefUpdate) (deploy.RefTransaction, error)
+	// Keep makes the revision of a deployment readable at its own ref.
+	Keep(context.Context, deploy.AppName, deploy.Number, deploy.OID) error
+}
+
+// Builder turns a tree into what is deployed, and tests it.
+type Builder interface {
+	Read(ctx context.Context, tree string) (*deploy.Manifest, error)
+	Build(ctx context.Context, job *deploy.Job, log io.Writer) error
+	Test(ctx context.Context, job *deploy.Job, set deploy.TestSet, log io.Writer) error
+}
+
+// Runner runs a manifest's hook in the sandbox, and ends whatever a deployment left running in one.
+type Runner interface {
+	Run(ctx context.Context, job *deploy.Job, name string, step deploy.Step, vars map[string]string, log io.Writer) error
+	End(context.Context, deploy.Number) error
+}
+
+// Engine puts releases into production. Each method may find its work half done by a server that was
+// killed, and finishes it.
+type Engine interface {
+	// Start makes the release of a job from its tree, and its candidate, ready to serve. If it
+	// fails nothing is left of either.
+	Start(ctx context.Context, job *deploy.Job, log io.Writer) (deploy.Candidate, error)
+	// Switch makes release to serve the target's traffic and returns when that is verified. Zero is
+	// no release.
+	Switch(ctx context.Context, t deploy.Target, from, to deploy.Number) error
+	// Stop ends release n after its requests have ended, or after drain.
+	Stop(ctx context.Context, t deploy.Target, n deploy.Number, drain time.Duration) error
+	// Serving says where traffic really goes.
+	Serving(context.Context, deploy.Target) (deploy.Number, error)
+}
+
+// Releases keeps the folders of an app's releases in order.
+type Releases interface {
+	// MarkCurrent points the app's current link at release n.
+	MarkCurrent(deploy.AppName, deploy.Number) error
+	// Prune removes the oldest releases but the newest keepN and those in keep, and names them.
+	Prune(app deploy.AppName, keep []deploy.Number, keepN int) ([]deploy.Number, error)
+	// Sweep ends the instances and removes the work trees of everything but keep.
+	Sweep(ctx context.Context, t deploy.Target, keep ...deploy.Number) error
+}
+
+// Watcher watches a candidate under real traffic. If it does not decide it records only.
+type Watcher interface {
+	Watch(ctx context.Context, c deploy.Candidate, m *deploy.Manifest, decide bool, report func(deploy.Measurement)) (deploy.WatchResult, error)
+}

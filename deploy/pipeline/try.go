@@ -1,0 +1,172 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"slipway/deploy"
+)
+
+// try switches production to the candidate, watches it, and accepts it. Every way out either has
+// moved the ref or has put everything back. ctx is not the pusher's: who leaves now changes nothing.
+func (p *Pipeline) try(ctx context.Context, d *deployment, c *candidate) error {
+	update := deploy.RefUpdate{Ref: d.Ref, Old: d.Old, New: d.New}
+	tx, err := p.Refs.Prepare(ctx, d.App, update)
+	if err != nil {
+		p.discard(d)
+		return err
+	}
+	defer p.abort(d, tx)
+	if err := p.switchTo(ctx, d, c); err != nil {
+		return p.putBack(ctx, d, c, err)
+	}
+	if err := p.watch(ctx, d, c); err != nil {
+		return p.putBack(ctx, d, c, err)
+	}
+	accepted := deploy.Event{Type: deploy.EventAccepted}.WithData(d.move())
+	if err := d.record(ctx, accepted); err != nil {
+		return p.putBack(ctx, d, c, err)
+	}
+	if err := p.moveRef(ctx, d, tx); err != nil {
+		return err
+	}
+	p.settleIn(ctx, d, c)
+	return nil
+}
+
+// move says from which release to which the deployment's switch goes.
+func (d *deployment) move() deploy.SwitchData {
+	return deploy.SwitchData{From: d.Previous, To: d.Number}
+}
+
+func (p *Pipeline) abort(d *deployment, tx deploy.RefTransaction) {
+	if err := tx.Abort(); err != nil {
+		p.Logger.Error("letting a ref be", "deployment", d.Number, "ref", d.Ref, "error", err)
+	}
+}
+
+// switchTo sends the target's traffic to the candidate: intent, effect, result.
+func (p *Pipeline) switchTo(ctx context.Context, d *deployment, c *candidate) error {
+	return d.stage(ctx, deploy.StageSwitch, func(ctx context.Context, log io.Writer) error {
+		move := d.move()
+		if err := d.record(ctx, deploy.Event{Type: deploy.EventSwitchIntended, Stage: deploy.StageSwitch}.WithData(move)); err != nil {
+			return err
+		}
+		d.SwitchedAt = time.Now().UTC()
+		fmt.Fprintf(log, "traffic of %s from release %d to release %d\n", d.Target(), move.From, move.To)
+		if err := c.engine.Switch(ctx, d.Target(), move.From, move.To); err != nil {
+			return err
+		}
+		return d.record(ctx, deploy.Event{Type: deploy.EventSwitchDone, Stage: deploy.StageSwitch}.WithData(move))
+	})
+}
+
+// MeasurementsFile is the name, under deployments/N/, of the watch's measurements, one JSON a line.
+const MeasurementsFile = "monitor.jsonl"
+
+// watch watches the candidate for its bake time. In a bypass a failed check is only recorded.
+func (p *Pipeline) watch(ctx context.Context, d *deployment, c *candidate) error {
+	return d.stageWith(ctx, deploy.StageMonitor, func(ctx context.Context, log io.Writer, data *deploy.StageData) error {
+		file, err := os.OpenFile(filepath.Join(p.Layout.Deployment(d.Number), MeasurementsFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("making the measurements' file: %w", err)
+		}
+		defer file.Close()
+		out := json.NewEncoder(file)
+		var lost error
+		result, err := p.Watcher.Watch(ctx, c.Candidate, c.job.Manifest, d.Bypass == nil, func(m deploy.Measurement) {
+			if err := out.Encode(m); err != nil {
+				lost = err
+			}
+		})
+		data.Checks = result.Checks
+		for _, check := range result.Checks {
+			fmt.Fprintf(log, "%-16s %-12s %s\n", check.Outcome, check.Name, check.Detail)
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("watching: %w", err)
+		case lost != nil:
+			return fmt.Errorf("writing measurements: %w", lost)
+		case !result.Pass && d.Bypass != nil:
+			d.term.note("the watch would have rejected this: " + result.Reason)
+		case !result.Pass:
+			r := deploy.Reject(deploy.CodeMonitor, "%s", result.Reason)
+			r.Tail = result.Tail
+			r.Line = "monitor failed"
+			return r
+		}
+		return nil
+	})
+}
+
+// moveRef makes the accepted revision the ref's value. Whatever happens now, it stays accepted: if
+// the ref cannot be written the target is frozen and the next start of the server writes it.
+func (p *Pipeline) moveRef(ctx context.Context, d *deployment, tx deploy.RefTransaction) error {
+	d.Status = deploy.StatusAccepted
+	if err := tx.Commit(ctx); err != nil {
+		p.freeze(ctx, d.Target(), fmt.Sprintf("deployment %d is accepted and serves, but its ref could not be written", d.Number))
+		return &refPending{number: d.Number, err: err}
+	}
+	if err := d.record(ctx, deploy.Event{Type: deploy.EventRefMoved}); err != nil {
+		// The ref says so itself; the next start records it.
+		p.Logger.Error("recording a ref's move", "deployment", d.Number, "error", err)
+	}
+	d.RefMoved = true
+	p.queue.poke(d.Target())
+	return nil
+}
+
+// refPending is the fault of an accepted deployment whose ref is still old.
+type refPending struct {
+	number deploy.Number
+	err    error
+}
+
+func (r *refPending) Error() string {
+	return fmt.Sprintf("deployment %d is accepted but its ref could not be written: %v", r.number, r.err)
+}
+
+func (r *refPending) Unwrap() error { return r.err }
+
+// settleIn does what follows an acceptance: none of it can change the verdict.
+func (p *Pipeline) settleIn(ctx context.Context, d *deployment, c *candidate) {
+	if err := p.Releases.MarkCurrent(d.App, d.Number); err != nil {
+		p.Logger.Error("marking the current release", "deployment", d.Number, "error", err)
+	}
+	p.retire(ctx, d, c)
+	if err := p.hook(ctx, d, c.job, "after_accept", c.job.Manifest.Hooks.AfterAccept); err != nil {
+		d.term.note("the hook after_accept failed; the deployment stands: " + reasonOf(err))
+	}
+	keep := []deploy.Number{d.Number, d.Previous}
+	pruned, err := p.Releases.Prune(d.App, keep, c.job.Manifest.Deploy.KeepReleases)
+	if err != nil {
+		p.Logger.Error("pruning releases", "app", d.App, "error", err)
+	}
+	for _, n := range pruned {
+		event := deploy.Event{Type: deploy.EventReleasePruned, Actor: deploy.ServerActor("prune"), App: d.App, Deployment: n}
+		if _, err := p.Recorder.Record(ctx, event); err != nil {
+			p.Logger.Error("recording a pruned release", "app", d.App, "release", n, "error", err)
+		}
+	}
+}
+
+// retire drains and ends the release that was replaced, while the pusher already has the answer.
+func (p *Pipeline) retire(ctx context.Context, d *deployment, c *candidate) {
+	if d.Previous == 0 {
+		return
+	}
+	target, previous, drain := d.Target(), d.Previous, c.job.Manifest.Deploy.DrainTimeout
+	p.ending.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, drain+p.UndoTimeout)
+		defer cancel()
+		if err := p.Local.Stop(ctx, target, previous, drain); err != nil {
+			p.Logger.Error("ending the replaced release", "target", target.String(), "release", previous, "error", err)
+		}
+	})
+}
