@@ -3,12 +3,15 @@ package deploy
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Sentinel errors that stores and services return, wrapped; test them with errors.Is.
 var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
+	// ErrShutdown is the cause with which a stopping server ends the contexts of its pushers.
+	ErrShutdown = errors.New("the server is stopping")
 )
 
 // Code says for programs why something was refused. Codes are append-only: a published one keeps its
@@ -69,6 +72,34 @@ func (r *Rejection) WithHint(format string, args ...any) *Rejection {
 	c := *r
 	c.Hint = fmt.Sprintf(format, args...)
 	return &c
+}
+
+// Bounds of a rejection's texts, in bytes. An event's line in the audit log has room for them.
+const (
+	maxText = 4 << 10
+	maxTail = 16 << 10
+)
+
+// Bounded returns a copy of r that fits into an event: texts cut at 4 KiB, and of the tail its last
+// 16 KiB.
+func (r *Rejection) Bounded() *Rejection {
+	c := *r
+	c.Message, c.Hint, c.Line = cut(r.Message), cut(r.Hint), cut(r.Line)
+	left := len(r.Tail)
+	for size := 0; left > 0; left-- {
+		if size += len(r.Tail[left-1]) + 1; size > maxTail {
+			break
+		}
+	}
+	c.Tail = r.Tail[left:]
+	return &c
+}
+
+func cut(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "…"
 }
 
 // AsRejection returns the rejection in err's chain, if there is one.

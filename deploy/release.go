@@ -4,10 +4,11 @@ import "time"
 
 // App is an app as the operator created it.
 type App struct {
-	Name      AppName   `json:"name"`
-	ID        uint32    `json:"id"` // from 1; its host user id is derived from it
-	GatedRef  RefName   `json:"gatedRef"`
-	CreatedAt time.Time `json:"createdAt"`
+	Name         AppName   `json:"name"`
+	ID           uint32    `json:"id"` // from 1; its host user id is derived from it
+	GatedRef     RefName   `json:"gatedRef"`
+	ObjectFormat string    `json:"objectFormat"` // sha1 or sha256
+	CreatedAt    time.Time `json:"createdAt"`
 }
 
 // Job is what the stages get of a deployment in work: where its tree is and how it wants to be made.
