@@ -1,0 +1,82 @@
+package sandbox
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// BenchmarkStart compares a whole run of /bin/true in the sandbox (cgroups, rlimits, seccomp, until
+// everything is gone) with the same run of bubblewrap alone, given the same arguments. Both take turns, so
+// that a busy machine slows both, and medians are compared.
+//
+//	go test -run '^$' -bench Start -benchtime 200x ./deploy/sandbox
+func BenchmarkStart(b *testing.B) {
+	s := newSandbox()
+	spec := spec("/bin/true")
+	spec.Dir = "/app"
+	spec.Mounts = append(spec.Mounts, Mount{Source: folder(b, s, 7), Target: "/app", Writable: true})
+	spec.Limits = Limits{Memory: 256 << 20, Processes: 64, CPU: 2, FileSize: 1 << 30, Time: time.Minute}
+	var ours, bare []time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		p, err := s.Start(context.Background(), spec, Stdio{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if r, err := p.Wait(); err != nil || r.Err() != nil {
+			b.Fatal(r, err)
+		}
+		middle := time.Now()
+		if err := bareBubblewrap(s, &spec); err != nil {
+			b.Fatal(err)
+		}
+		ours, bare = append(ours, middle.Sub(begin)), append(bare, time.Since(middle))
+	}
+	slices.Sort(ours)
+	slices.Sort(bare)
+	a, c := ours[len(ours)/2].Seconds()*1000, bare[len(bare)/2].Seconds()*1000
+	b.ReportMetric(a, "ms/sandbox")
+	b.ReportMetric(c, "ms/bubblewrap")
+	b.ReportMetric(a/c, "ratio")
+}
+
+// bareBubblewrap runs bubblewrap with the sandbox's arguments and nothing else.
+func bareBubblewrap(s *Sandbox, spec *Spec) error {
+	var d descriptors
+	defer d.close()
+	read, write, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer write.Close()
+	number := d.add(read)
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	args, err := s.arguments(spec, &d, d.add(null))
+	if err != nil {
+		return err
+	}
+	path, err := s.bubblewrap()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(path, append([]string{"--args", number, "--"}, spec.Argv...)...)
+	cmd.Env, cmd.Dir, cmd.ExtraFiles = []string{}, "/", d.files
+	if s.root {
+		uid, gid := s.HostID(spec.ID)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	}
+	if _, err := write.WriteString(strings.Join(args, "\x00") + "\x00"); err != nil {
+		return err
+	}
+	write.Close()
+	return cmd.Run()
+}
