@@ -1,0 +1,57 @@
+package release
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"slipway/deploy/keeper"
+	"slipway/deploy/sandbox"
+)
+
+// KeeperMain is the main of an instance's keeper: it keeps what dir/spec.json says running in sb, until
+// it is asked to stop or ctx ends, which should be tied to SIGTERM. sb must be made as the engine's is.
+//
+// A person can start an instance again by hand with it: as long as "trial" is false in spec.json the
+// instance is kept.
+func KeeperMain(ctx context.Context, dir string, sb *sandbox.Sandbox, logger *slog.Logger) error {
+	s, err := readSpec(dir)
+	if err != nil {
+		return err
+	}
+	return keeper.Run(ctx, keeper.Config{
+		Dir: dir, Trial: s.Trial, Grace: s.Grace, LogBytes: s.LogBytes, LogFiles: s.LogFiles, Logger: logger,
+		Start: func(ctx context.Context, out *os.File) (keeper.Process, error) {
+			// As it is now: an earlier one can have been read before this keeper had the folder for itself.
+			s, err := readSpec(dir)
+			if err != nil {
+				return nil, err
+			}
+			// A keeper that was killed can leave processes for a moment, and an empty cgroup.
+			if err := sb.KillAll(ctx, s.Sandbox.Name); err != nil {
+				return nil, err
+			}
+			p, err := sb.Start(ctx, s.Sandbox, sandbox.Stdio{Out: out, Err: out})
+			if err != nil {
+				return nil, err
+			}
+			return boxed{p}, nil
+		},
+	})
+}
+
+// boxed is a sandbox as a keeper sees it.
+type boxed struct{ process *sandbox.Process }
+
+func (b boxed) PID() int                        { return b.process.PID() }
+func (b boxed) Signal(sig syscall.Signal) error { return b.process.Signal(sig) }
+func (b boxed) Kill() error                     { return b.process.Kill() }
+
+func (b boxed) Wait() string {
+	result, err := b.process.Wait()
+	if err != nil {
+		return keeper.NotStarted + err.Error()
+	}
+	return result.String()
+}

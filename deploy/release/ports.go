@@ -1,0 +1,158 @@
+package release
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// errPortTaken says that a process that is none of the instance's listens on its port.
+var errPortTaken = errors.New("another process listens on the instance's port")
+
+func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+func cutVariable(kv string) (key, value string, ok bool) { return strings.Cut(kv, "=") }
+
+// freePort asks the kernel for a port on which nothing listens. Somebody may take it before the
+// instance does.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("looking for a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// listener is a listening TCP socket of this host.
+type listener struct {
+	port  int
+	inode string
+}
+
+// listeners reads the listening sockets of the host's network (proc(5), /proc/net/tcp).
+func listeners() ([]listener, error) {
+	var found []listener
+	for _, name := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+		f, err := os.Open(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // no IPv6
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the listening sockets: %w", err)
+		}
+		lines := bufio.NewScanner(f)
+		for lines.Scan() {
+			fields := strings.Fields(lines.Text())
+			const listening = "0A"
+			if len(fields) < 10 || fields[3] != listening {
+				continue
+			}
+			_, port, _ := strings.Cut(fields[1], ":")
+			n, err := strconv.ParseUint(port, 16, 16)
+			if err == nil {
+				found = append(found, listener{port: int(n), inode: fields[9]})
+			}
+		}
+		f.Close()
+		if err := lines.Err(); err != nil {
+			return nil, fmt.Errorf("reading the listening sockets: %w", err)
+		}
+	}
+	return found, nil
+}
+
+// ownership is who listens on a port.
+type ownership int
+
+const (
+	nobody ownership = iota
+	instance
+	stranger
+	unknown // somebody does, and not every one of pids can be looked at
+)
+
+// whoListens tells who listens on port, and which of pids does. It asks for them after it has looked at
+// the port, so that who listens there is among them.
+func whoListens(port int, pids func() []int) (ownership, int, error) {
+	all, err := listeners()
+	if err != nil {
+		return nobody, 0, err
+	}
+	var inodes []string
+	for _, l := range all {
+		if l.port == port {
+			inodes = append(inodes, l.inode)
+		}
+	}
+	if len(inodes) == 0 {
+		return nobody, 0, nil
+	}
+	owner := stranger
+	for _, pid := range pids() {
+		own, err := sockets(pid)
+		if errors.Is(err, fs.ErrPermission) && !isLauncher(pid) {
+			owner = unknown
+		}
+		if slices.ContainsFunc(own, func(s string) bool { return slices.Contains(inodes, s) }) {
+			return instance, pid, nil
+		}
+	}
+	return owner, 0, nil
+}
+
+// isLauncher tells whether a process is bubblewrap's, of which there are two around each command. They
+// listen nowhere, and a server that is not root cannot look at them.
+func isLauncher(pid int) bool {
+	comm, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	return err == nil && strings.TrimSpace(string(comm)) == "bwrap"
+}
+
+// none is for a port on which only strangers can listen.
+func none() []int { return nil }
+
+// portsOf lists the ports on which pids listen.
+func portsOf(pids []int) []int {
+	all, err := listeners()
+	if err != nil {
+		return nil
+	}
+	var ports []int
+	for _, pid := range pids {
+		own, _ := sockets(pid)
+		for _, l := range all {
+			if slices.Contains(own, l.inode) && !slices.Contains(ports, l.port) {
+				ports = append(ports, l.port)
+			}
+		}
+	}
+	slices.Sort(ports)
+	return ports
+}
+
+// sockets lists the inodes of the sockets that a process has open.
+func sockets(pid int) ([]string, error) {
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var inodes []string
+	for _, e := range entries {
+		to, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue
+		}
+		if s, ok := strings.CutPrefix(to, "socket:["); ok {
+			inodes = append(inodes, strings.TrimSuffix(s, "]"))
+		}
+	}
+	return inodes, nil
+}
