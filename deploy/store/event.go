@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"slipway/deploy"
+)
+
+// eventRow is an event, whole.
+type eventRow struct {
+	Sequence    uint64 `gorm:"primaryKey;autoIncrement:false"`
+	ID          string
+	Type        deploy.EventType
+	At          moment
+	ActorType   deploy.ActorType
+	ActorName   string
+	ActorKey    string
+	ActorIP     string
+	ActorOrigin string
+	App         deploy.AppName
+	Environment deploy.Environment
+	Ref         deploy.RefName
+	OldOID      deploy.OID `gorm:"column:old_oid"`
+	NewOID      deploy.OID `gorm:"column:new_oid"`
+	Deployment  deploy.Number
+	Stage       deploy.StageName
+	Outcome     deploy.Outcome
+	Reason      string
+	Data        string
+}
+
+func (eventRow) TableName() string { return "events" }
+
+func eventRowOf(e deploy.Event) eventRow {
+	return eventRow{
+		Sequence: e.Sequence, ID: e.ID, Type: e.Type, At: at(e.At),
+		ActorType: e.Actor.Type, ActorName: e.Actor.Name, ActorKey: e.Actor.Key, ActorIP: e.Actor.IP, ActorOrigin: e.Actor.Origin,
+		App: e.App, Environment: e.Environment, Ref: e.Ref, OldOID: e.Old, NewOID: e.New,
+		Deployment: e.Deployment, Stage: e.Stage, Outcome: e.Outcome, Reason: e.Reason, Data: string(e.Data),
+	}
+}
+
+func (r eventRow) event() deploy.Event {
+	e := deploy.Event{
+		Sequence: r.Sequence, ID: r.ID, Type: r.Type, At: r.At.Time,
+		Actor: deploy.Actor{Type: r.ActorType, Name: r.ActorName, Key: r.ActorKey, IP: r.ActorIP, Origin: r.ActorOrigin},
+		App:   r.App, Environment: r.Environment, Ref: r.Ref, Old: r.OldOID, New: r.NewOID,
+		Deployment: r.Deployment, Stage: r.Stage, Outcome: r.Outcome, Reason: r.Reason,
+	}
+	if r.Data != "" {
+		e.Data = json.RawMessage(r.Data)
+	}
+	return e
+}
+
+// EventFilter says which events are wanted. Zero fields do not matter.
+type EventFilter struct {
+	App        deploy.AppName
+	Deployment deploy.Number
+	Type       deploy.EventType
+	Actor      string // its name
+	Before     uint64 // sequence: for the next page, that of the last event of this one
+	Limit      int    // 50 if zero, at most 1,000
+}
+
+// Events returns events that fit the filter, newest first.
+func (s *Store) Events(ctx context.Context, f EventFilter) ([]deploy.Event, error) {
+	q := s.read.WithContext(ctx).Order("sequence DESC").Limit(pageSize(f.Limit))
+	if f.App != "" {
+		q = q.Where("app = ?", f.App)
+	}
+	if f.Deployment != 0 {
+		q = q.Where("deployment = ?", f.Deployment)
+	}
+	if f.Type != "" {
+		q = q.Where("type = ?", f.Type)
+	}
+	if f.Actor != "" {
+		q = q.Where("actor_name = ?", f.Actor)
+	}
+	if f.Before != 0 {
+		q = q.Where("sequence < ?", f.Before)
+	}
+	var rows []eventRow
+	if err := q.Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("reading events: %w", err)
+	}
+	return each(rows, eventRow.event), nil
+}
+
+// The sizes of a page of results.
+const (
+	defaultPage = 50
+	maxPage     = 1000
+)
+
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return defaultPage
+	}
+	return min(limit, maxPage)
+}
+
+// each turns rows into what they stand for.
+func each[Row, T any](rows []Row, of func(Row) T) []T {
+	all := make([]T, len(rows))
+	for i, row := range rows {
+		all[i] = of(row)
+	}
+	return all
+}
