@@ -1,0 +1,169 @@
+package gitserver
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os/exec"
+	"strconv"
+	"sync"
+
+	"slipway/deploy"
+	"slipway/gitserver/hook"
+)
+
+// push is a git receive-pack that is running.
+type push struct {
+	session  *session
+	app      deploy.App
+	token    string
+	commands commandList
+}
+
+// pushes finds the push that a hook belongs to by its token.
+type pushes struct {
+	mu      sync.Mutex
+	byToken map[string]*push
+}
+
+func (p *pushes) open(one *push) (closePush func()) {
+	one.token = rand.Text()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.byToken == nil {
+		p.byToken = map[string]*push{}
+	}
+	p.byToken[one.token] = one
+	return func() { p.take(one.token) }
+}
+
+// take returns a push once.
+func (p *pushes) take(token string) *push {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one := p.byToken[token]
+	delete(p.byToken, token)
+	return one
+}
+
+// receiveSettings make git hand every ref update to the proc-receive hook, which is this server, and
+// refuse what it can refuse by itself.
+func (s *Server) receiveSettings() []string {
+	var args []string
+	for _, setting := range []string{
+		"core.hooksPath=" + s.config.HooksDir,
+		"receive.procReceiveRefs=refs",
+		"receive.advertisePushOptions=true",
+		"receive.advertiseAtomic=true",
+		"receive.hideRefs=refs/slipway",
+		"receive.autogc=false",
+		"receive.keepAlive=5",
+		"receive.shallowUpdate=false",
+		"receive.unpackLimit=1", // a pack is two files to put on disk, however many objects
+		"receive.maxInputSize=" + strconv.FormatInt(s.config.Limits.PackBytes, 10),
+		"receive.fsckObjects=true",
+		// Old histories hold these, and nobody can mend a history.
+		"receive.fsck.badTimezone=ignore",
+		"receive.fsck.missingSpaceBeforeDate=ignore",
+		"receive.fsck.zeroPaddedFilemode=ignore",
+	} {
+		args = append(args, "-c", setting)
+	}
+	return args
+}
+
+// receive serves a push. Git is never killed, because its hook would go on without it; whatever
+// becomes of the client, git can write, and reads what the client has sent.
+func (s *session) receive(app deploy.App) int {
+	server := s.server
+	p := &push{session: s, app: app, commands: commandList{limit: server.config.Limits.RefUpdates}}
+	defer server.pushes.open(p)()
+
+	args := append(server.receiveSettings(), string(receivePack), server.config.Repos.Dir(app.Name))
+	cmd := server.config.Repos.Command(context.WithoutCancel(s.ctx), args...)
+	cmd.Env = append(cmd.Env, hook.TokenVariable+"="+p.token)
+	stdout := newDrain(s.channel, server.config.Limits.Stall, s.end)
+	stderr := newDrain(s.channel.Stderr(), server.config.Limits.Stall, s.end)
+	cmd.Stdout, cmd.Stderr = stdout, newTerminal(stderr)
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		s.fault("starting git receive-pack", err)
+		return 1
+	}
+	refused := make(chan error, 1)
+	go p.send(stdin, refused)
+	status := exitStatus(wait(cmd))
+	stdout.finish()
+	stderr.finish()
+	server.maintain(s.base, app.Name)
+	select {
+	case err := <-refused:
+		if !stderr.isGone() { // its writer may still be at it
+			s.say("slipway: %v", err)
+		}
+		return 1
+	default:
+		return status
+	}
+}
+
+// maintain joins a repository's packs, every few dozen pushes. Nobody waits for it.
+func (s *Server) maintain(ctx context.Context, app deploy.AppName) {
+	if !s.config.Repos.NeedsMaintenance(app) {
+		return
+	}
+	go func() {
+		if err := s.config.Repos.Maintain(ctx, app); err != nil && ctx.Err() == nil {
+			s.logger.Error("maintaining a repository", "app", app, "error", err)
+		}
+	}()
+}
+
+// wait is cmd.Wait, but a copying that outlives git is no failure of git.
+func wait(cmd *exec.Cmd) error {
+	err := cmd.Wait()
+	if err != nil && cmd.ProcessState != nil && cmd.ProcessState.Success() {
+		return nil
+	}
+	return err
+}
+
+// send passes on what the client sends, to its end. Long silences are no sign of anything: clients
+// count objects, and run hooks of their own.
+func (p *push) send(stdin io.WriteCloser, refused chan<- error) {
+	defer stdin.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := p.session.channel.Read(buf)
+		if refusal := p.commands.feed(buf[:n]); refusal != nil {
+			refused <- refusal
+			return
+		}
+		if _, err := stdin.Write(buf[:n]); err != nil {
+			return // git has ended
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// serveHook answers git's hooks. There is one.
+func (s *Server) serveHook(ctx context.Context, call *hook.Call) int {
+	p := s.pushes.take(call.Token)
+	if p == nil || call.Name != procReceive {
+		s.logger.Error("a hook that belongs to no push", "hook", call.Name)
+		fmt.Fprintln(call.Stderr(), "slipway: this hook belongs to no push")
+		return 1
+	}
+	if err := p.procReceive(ctx, call); err != nil {
+		s.logger.Error("answering a push", "app", p.app.Name, "user", p.session.caller.User.Name, "error", err)
+		fmt.Fprintln(call.Stderr(), "slipway: internal error")
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,143 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"slipway/deploy"
+)
+
+// Resolve returns what ref points to, "" if it is missing.
+func (s *Store) Resolve(ctx context.Context, app deploy.AppName, ref deploy.RefName) (deploy.OID, error) {
+	found, err := s.ResolveAll(ctx, app, ref)
+	return found[ref], err
+}
+
+// ResolveAll returns what each of refs points to; missing ones are not in the map.
+func (s *Store) ResolveAll(ctx context.Context, app deploy.AppName, refs ...deploy.RefName) (map[deploy.RefName]deploy.OID, error) {
+	// rev-parse would look for refs/heads/refs/heads/main too.
+	args := []string{"for-each-ref", "--format=%(objectname) %(refname)"}
+	wanted := map[deploy.RefName]bool{}
+	for _, ref := range refs {
+		if err := CheckRefName(ref); err != nil {
+			return nil, err
+		}
+		wanted[ref] = true
+		args = append(args, string(ref))
+	}
+	out, err := s.git(ctx, app, args...)
+	if err != nil {
+		return nil, fmt.Errorf("resolving %s: %w", refs, err)
+	}
+	found := map[deploy.RefName]deploy.OID{}
+	for line := range bytes.Lines(out) {
+		id, name, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
+		if !wanted[deploy.RefName(name)] {
+			continue
+		}
+		oid, err := deploy.ParseOID(id)
+		if err != nil {
+			return nil, fmt.Errorf("resolving %s: %w", name, err)
+		}
+		found[deploy.RefName(name)] = oid
+	}
+	return found, nil
+}
+
+// Keep makes oid readable as the revision of deployment n, and keeps it from being pruned.
+func (s *Store) Keep(ctx context.Context, app deploy.AppName, n deploy.Number, oid deploy.OID) error {
+	ref := deploy.DeploymentRef(n)
+	if oid.IsZero() {
+		return fmt.Errorf("keeping the revision of deployment %s: no revision", n)
+	}
+	folders := s.refFolders(app, deploy.RefUpdate{Ref: ref, New: oid})
+	if _, err := s.git(ctx, app, "update-ref", "--no-deref", string(ref), string(oid)); err != nil {
+		return fmt.Errorf("keeping the revision of deployment %s: %w", n, err)
+	}
+	return folders.sync()
+}
+
+// Forget lets the revision of deployment n be pruned. It is no error if it was not kept.
+func (s *Store) Forget(ctx context.Context, app deploy.AppName, n deploy.Number) error {
+	ref := deploy.DeploymentRef(n)
+	folders := s.refFolders(app, deploy.RefUpdate{Ref: ref})
+	if _, err := s.git(ctx, app, "update-ref", "--no-deref", "-d", string(ref)); err != nil {
+		return fmt.Errorf("forgetting the revision of deployment %s: %w", n, err)
+	}
+	return folders.sync()
+}
+
+// refFolders remembers, before git writes refs, which of their folders are there.
+type refFolders struct {
+	dirs []string // from a ref's own up to the first that was there
+}
+
+func (s *Store) refFolders(app deploy.AppName, updates ...deploy.RefUpdate) refFolders {
+	top := s.Dir(app)
+	seen := map[string]bool{}
+	var f refFolders
+	add := func(dir string) {
+		if !seen[dir] {
+			seen[dir] = true
+			f.dirs = append(f.dirs, dir)
+		}
+	}
+	for _, u := range updates {
+		for dir := filepath.Dir(filepath.Join(top, string(u.Ref))); ; dir = filepath.Dir(dir) {
+			add(dir)
+			if _, err := os.Stat(dir); err == nil || len(dir) <= len(top) {
+				break
+			}
+		}
+		if u.New.IsZero() {
+			add(top) // git has rewritten packed-refs
+		}
+	}
+	return f
+}
+
+// sync puts the entries of the folders on disk; the files are there already.
+func (f refFolders) sync() error {
+	if err := syncDirs(f.dirs...); err != nil {
+		return fmt.Errorf("putting refs on disk: %w", err)
+	}
+	return nil
+}
+
+// SyncObjects puts the entries of packs that git has just received on disk; the files are there
+// already. It is for pushes that are stored as packs (receive.unpackLimit=1).
+func (s *Store) SyncObjects(app deploy.AppName) error {
+	if err := syncDirs(filepath.Join(s.Dir(app), "objects", "pack")); err != nil {
+		return fmt.Errorf("putting objects on disk: %w", err)
+	}
+	return nil
+}
+
+// moves remembers the last ref that a Prepare has led to move, by app.
+type moves struct {
+	mu   sync.Mutex
+	last map[deploy.AppName]deploy.RefUpdate
+}
+
+func (m *moves) set(app deploy.AppName, u deploy.RefUpdate) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.last == nil {
+		m.last = map[deploy.AppName]deploy.RefUpdate{}
+	}
+	m.last[app] = u
+}
+
+// LastMove returns the update that a transaction of [Store.Prepare] last committed in app, if it moved
+// ref to oid. Its Old is what the ref really was, which a pusher may not have known.
+func (s *Store) LastMove(app deploy.AppName, ref deploy.RefName, oid deploy.OID) (deploy.RefUpdate, bool) {
+	s.moves.mu.Lock()
+	defer s.moves.mu.Unlock()
+	u := s.moves.last[app]
+	return u, u.Ref == ref && u.New == oid
+}

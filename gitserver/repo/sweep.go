@@ -1,0 +1,73 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"slipway/deploy"
+)
+
+// Sweep removes what a git that was killed has left in app's repository: lock files and half
+// received objects. Call it at start, before anything works in the repository.
+func (s *Store) Sweep(_ context.Context, app deploy.AppName) error {
+	dir := s.Dir(app)
+	var failures []error
+	remove := func(path string) {
+		s.config.Logger.Warn("removing what a killed git left behind", "path", path)
+		failures = append(failures, os.RemoveAll(path))
+	}
+	for _, pattern := range []string{"*.lock", "objects/tmp_objdir-*", "objects/pack/tmp_*", "objects/pack/.tmp-*", "objects/??/tmp_obj_*", "objects/info/*.lock", "shallow.lock"} {
+		found, err := filepath.Glob(filepath.Join(escapeGlob(dir), pattern))
+		failures = append(failures, err)
+		for _, path := range found {
+			remove(path)
+		}
+	}
+	// Receive-pack marks a pack until its refs have moved. An operator's own marks are no concern of ours.
+	kept, err := filepath.Glob(filepath.Join(escapeGlob(dir), "objects/pack/*.keep"))
+	failures = append(failures, err)
+	for _, path := range kept {
+		if b, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(b), "receive-pack ") {
+			remove(path)
+		}
+	}
+	failures = append(failures, filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".lock") {
+			remove(path)
+		}
+		return err
+	}))
+	if err := errors.Join(failures...); err != nil {
+		return fmt.Errorf("sweeping repository %s: %w", app, err)
+	}
+	return nil
+}
+
+// SweepAll sweeps every repository, and removes repositories that were not quite made or removed.
+func (s *Store) SweepAll(ctx context.Context) error {
+	repos := s.config.Layout.Repos()
+	failures := []error{
+		os.RemoveAll(filepath.Join(repos, tempFolder)),
+		os.RemoveAll(filepath.Join(repos, trashFolder)),
+	}
+	entries, err := os.ReadDir(repos)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		failures = append(failures, err)
+	}
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".git")
+		if app, err := deploy.ParseAppName(name); ok && err == nil {
+			failures = append(failures, s.Sweep(ctx, app))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}

@@ -1,0 +1,89 @@
+package gitserver
+
+import (
+	"context"
+	"strings"
+
+	"slipway/deploy"
+)
+
+// store moves refs that are not gated, as git would: each for itself. The pusher's leaving does not
+// matter any more.
+func (d *decision) store(indexes []int) {
+	if len(indexes) == 0 {
+		return
+	}
+	// All in one transaction is one process. If it fails, at least one of them is wrong.
+	if transaction, reason := d.prepare(indexes); reason == "" {
+		d.commit(transaction, indexes)
+		return
+	}
+	for _, deletions := range []bool{true, false} { // a deletion can make room for another name
+		for _, i := range indexes {
+			if d.updates[i].New.IsZero() != deletions {
+				continue
+			}
+			transaction, reason := d.prepare([]int{i})
+			if reason != "" {
+				d.results[i].reason = reason
+				continue
+			}
+			d.commit(transaction, []int{i})
+		}
+	}
+}
+
+// prepare locks refs; reason is why that cannot be, for the pusher.
+func (d *decision) prepare(indexes []int) (t deploy.RefTransaction, reason string) {
+	if len(indexes) == 0 {
+		return nothing{}, ""
+	}
+	updates := make([]deploy.RefUpdate, len(indexes))
+	for n, i := range indexes {
+		updates[n] = d.updates[i]
+	}
+	t, err := d.session.server.config.Repos.PrepareAll(context.WithoutCancel(d.ctx), d.app.Name, updates)
+	if err == nil {
+		return t, ""
+	}
+	if rejection, ok := deploy.AsRejection(err); ok {
+		return nil, lineOf(rejection)
+	}
+	for _, known := range []struct{ text, reason string }{
+		{"non-commit object", "a branch must be a commit"},
+		{"nonexistent object", "no such object"},
+		{"' exists; cannot create '", "another ref has a name that is in the way"},
+		{"Unable to create", "another push is moving this ref: try again"},
+	} {
+		if strings.Contains(err.Error(), known.text) {
+			return nil, known.reason
+		}
+	}
+	d.session.server.logger.Error("moving refs", "app", d.app.Name, "error", err)
+	return nil, "internal error"
+}
+
+// commit moves prepared refs and records what moved.
+func (d *decision) commit(t deploy.RefTransaction, indexes []int) {
+	ctx := context.WithoutCancel(d.ctx)
+	if err := t.Commit(ctx); err != nil {
+		d.session.server.logger.Error("moving refs", "app", d.app.Name, "error", err)
+		for _, i := range indexes {
+			d.results[i].reason = "internal error"
+		}
+		return
+	}
+	for _, i := range indexes {
+		u := d.updates[i]
+		event := deploy.Event{Type: deploy.EventRefUpdated, Actor: d.session.caller.Pusher.Actor(), App: d.app.Name, Ref: u.Ref, Old: u.Old, New: u.New}
+		if err := d.session.server.config.Recorder.Record(ctx, event); err != nil {
+			d.session.server.logger.Error("recording a ref update", "app", d.app.Name, "ref", u.Ref, "error", err)
+		}
+	}
+}
+
+// nothing is a transaction of no refs.
+type nothing struct{}
+
+func (nothing) Commit(context.Context) error { return nil }
+func (nothing) Abort() error                 { return nil }
