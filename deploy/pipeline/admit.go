@@ -17,6 +17,9 @@ import (
 // rejections, or faults.
 func (p *Pipeline) Check(ctx context.Context, o deploy.Offer) error {
 	_, err := p.check(ctx, o)
+	if r, ok := deploy.AsRejection(err); ok {
+		p.recordRefused(o, r)
+	}
 	return err
 }
 
@@ -40,6 +43,10 @@ func (p *Pipeline) check(ctx context.Context, o deploy.Offer) (terms, error) {
 	}
 	if state.Frozen != "" {
 		return t, frozen(state)
+	}
+	if err := p.Ready(ctx); err != nil {
+		p.Logger.Error("nothing can be deployed", "error", err)
+		return t, deploy.Reject(deploy.CodeUnavailable, "the server cannot run builds now").WithHint("this is not your revision's fault; an admin reads why with: slipway status")
 	}
 	if t.old, t.bypass, err = p.standing(ctx, o, asked); err != nil {
 		return t, err
@@ -194,6 +201,14 @@ func (p *Pipeline) refuse(o deploy.Offer, progress io.Writer, err error) deploy.
 		p.Logger.Error("refusing a push because of a fault", "app", o.App, "user", o.Pusher.User, "error", err)
 		r = deploy.Reject(deploy.CodeUnavailable, "internal error; the server's log has the rest")
 	}
+	p.recordRefused(o, r)
+	newTerminal(progress, false).refused(r)
+	return deploy.Answer{Line: line(r)}
+}
+
+// recordRefused records an offer that got no number.
+func (p *Pipeline) recordRefused(o deploy.Offer, r *deploy.Rejection) {
+	r = r.Bounded()
 	event := deploy.Event{
 		Type: deploy.EventPushRefused, Actor: o.Pusher.Actor(), App: o.App, Environment: deploy.Production,
 		Ref: o.Update.Ref, Old: o.Update.Old, New: o.Update.New, Outcome: deploy.OutcomeFail, Reason: r.Message,
@@ -201,8 +216,6 @@ func (p *Pipeline) refuse(o deploy.Offer, progress io.Writer, err error) deploy.
 	if _, err := p.Recorder.Record(context.Background(), event); err != nil {
 		p.Logger.Error("recording a refused push", "app", o.App, "error", err)
 	}
-	newTerminal(progress, false).refused(r)
-	return deploy.Answer{Line: line(r)}
 }
 
 // line is what stands in git's "! [remote rejected]" line.

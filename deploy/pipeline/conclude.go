@@ -47,8 +47,8 @@ func verdict(err error, n deploy.Number) (deploy.EventType, *deploy.Rejection) {
 		}
 		return deploy.EventRejected, r
 	}
-	if errors.Is(err, ErrShutdown) {
-		r := deploy.Reject(deploy.CodeUnavailable, "the server is stopping").WithHint("push again in a moment")
+	if errors.Is(err, deploy.ErrShutdown) {
+		r := deploy.Reject(deploy.CodeUnavailable, "%s", deploy.ErrShutdown).WithHint("push again in a moment")
 		return deploy.EventInterrupted, r
 	}
 	if isCanceled(err) {
@@ -68,10 +68,10 @@ func canceledReason(err error) string {
 	switch {
 	case errors.Is(err, errOtherSet):
 		return "ended, because another test set failed"
-	case errors.Is(err, ErrShutdown):
-		return "the server is stopping"
+	case errors.Is(err, deploy.ErrShutdown):
+		return deploy.ErrShutdown.Error()
 	}
-	return "canceled: the pusher went away"
+	return errPusherLeft.Error()
 }
 
 func (p *Pipeline) recordEnd(ctx context.Context, d *deployment, event deploy.EventType, r *deploy.Rejection, err error) {
@@ -79,7 +79,7 @@ func (p *Pipeline) recordEnd(ctx context.Context, d *deployment, event deploy.Ev
 		p.Logger.Error("deployment failed through a fault", "deployment", d.Number, "app", d.App, "error", err)
 	}
 	d.Status, d.Code, d.Reason = statusOf(event), r.Code, r.Message
-	end := deploy.Event{Type: event, Stage: d.FailedStage, Outcome: outcomeOf(err), Reason: r.Message}.WithData(r)
+	end := deploy.Event{Type: event, Stage: d.FailedStage, Outcome: outcomeOf(err), Reason: r.Bounded().Message}.WithData(r.Bounded())
 	if rec := d.record(ctx, end); rec != nil {
 		p.Logger.Error("recording a deployment's end", "deployment", d.Number, "event", event, "error", rec)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"slipway/deploy"
@@ -24,6 +25,10 @@ type deployment struct {
 	term    *terminal
 	serving deploy.OID // what production served when its turn came
 
+	// inForce says that traffic goes to the candidate though the records do not say so yet.
+	inForce atomic.Bool
+
+	pusher context.Context // ends with the pusher's connection
 	ctx    context.Context // ends when it is canceled; its cause says by what
 	end    context.CancelCauseFunc
 	mu     sync.Mutex
@@ -38,13 +43,13 @@ type canceledBy struct {
 
 func (c *canceledBy) Error() string {
 	if c.reason == "" {
-		return "canceled by " + c.who.Name
+		return "by " + c.who.Name
 	}
-	return "canceled by " + c.who.Name + ": " + c.reason
+	return "by " + c.who.Name + ": " + c.reason
 }
 
-// ErrShutdown is the cause with which a stopping server ends the context of its pushers.
-var ErrShutdown = errors.New("the server is stopping")
+// errPusherLeft is the cause of a deployment whose pusher went away.
+var errPusherLeft = errors.New("the pusher went away")
 
 func newDeployment(ctx context.Context, p *Pipeline, o deploy.Offer, app deploy.App, n deploy.Number, t terms, progress io.Writer) (*deployment, error) {
 	d := &deployment{p: p, app: app, offer: o}
@@ -62,7 +67,9 @@ func newDeployment(ctx context.Context, p *Pipeline, o deploy.Offer, app deploy.
 		return nil, fmt.Errorf("making the transcript: %w", err)
 	}
 	d.term = newTerminal(&tee{file: transcript, pusher: progress}, t.verbose)
-	d.ctx, d.end = context.WithCancelCause(ctx)
+	d.ctx, d.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	d.pusher = ctx
+	context.AfterFunc(ctx, d.pusherGone)
 	return d, nil
 }
 
@@ -81,6 +88,14 @@ func (t *tee) Write(b []byte) (int, error) {
 }
 
 func (t *tee) Close() error { return t.file.Close() }
+
+// pusherGone ends the deployment because its pusher's context has ended.
+func (d *deployment) pusherGone() {
+	if errors.Is(context.Cause(d.pusher), deploy.ErrShutdown) {
+		d.end(deploy.ErrShutdown)
+	}
+	d.end(errPusherLeft)
+}
 
 func (d *deployment) close() {
 	d.end(nil)
@@ -103,6 +118,9 @@ func (d *deployment) cancel(cause error) bool {
 func (d *deployment) commitToSwitch() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.pusher.Err() != nil {
+		d.pusherGone()
+	}
 	if d.closed || d.ctx.Err() != nil {
 		return false
 	}

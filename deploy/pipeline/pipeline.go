@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -11,22 +12,26 @@ import (
 
 // Config is what a pipeline is wired from. Every field is needed.
 type Config struct {
-	Layout   deploy.Layout
-	Recorder Recorder
-	Records  Records
-	History  History
-	Refs     Refs
-	Builder  Builder
-	Runner   Runner
-	Local    Engine // instances on this machine
-	External Engine // the team's own command
-	Releases Releases
-	Watcher  Watcher
+	Layout    deploy.Layout
+	Recorder  Recorder
+	Records   Records
+	History   History
+	Refs      Refs
+	Builder   Builder
+	Runner    Runner
+	Local     Engine // instances on this machine
+	External  Engine // the team's own command
+	Releases  Releases
+	Instances Instances
+	Watcher   Watcher
 
 	// Parse reads a slipway.toml, to refuse a broken one before anything is built.
 	Parse func(name string, b []byte) (*deploy.Manifest, error)
 	// Format writes a manifest as a slipway.toml.
 	Format func(*deploy.Manifest) []byte
+
+	// Ready says why nothing can be built or run here now, nil if all is well.
+	Ready func(context.Context) error
 
 	Addresses   Addresses
 	UndoTimeout time.Duration // for putting production back; not the pusher's to shorten
@@ -128,6 +133,37 @@ type Waiting struct {
 	Place  int              `json:"place"` // 0 is being deployed
 	Stage  deploy.StageName `json:"stage,omitempty"`
 	Since  time.Time        `json:"since"` // in this stage or place
+}
+
+// Where says in words where it is.
+func (w Waiting) Where() string {
+	if w.Place > 0 {
+		return "waiting at place " + strconv.Itoa(w.Place)
+	}
+	return display(w.Stage)
+}
+
+// Running tells whether deployment n is in work or waits.
+func (p *Pipeline) Running(n deploy.Number) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.running[n]
+	return ok
+}
+
+// InForce returns the release to which a target's traffic goes now: the candidate that is being
+// watched, or else the release that was accepted last. Zero is none.
+func (p *Pipeline) InForce(ctx context.Context, t deploy.Target) (deploy.Number, error) {
+	p.mu.Lock()
+	for n, d := range p.running {
+		if d.Target() == t && d.inForce.Load() {
+			p.mu.Unlock()
+			return n, nil
+		}
+	}
+	p.mu.Unlock()
+	state, err := p.Records.TargetState(ctx, t)
+	return state.Serving, err
 }
 
 // Queue lists who is being deployed and who waits, target by target.

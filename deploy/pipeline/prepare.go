@@ -20,42 +20,51 @@ type candidate struct {
 // prepare takes the deployment from its revision to a candidate that is ready. Nobody depends on any
 // of it, so whatever fails is cleared away.
 func (p *Pipeline) prepare(d *deployment) (*candidate, error) {
-	c, err := p.stagesBeforeSwitch(d)
-	if err != nil {
+	c := &candidate{}
+	if err := p.stagesBeforeSwitch(d, c); err != nil {
+		p.afterReject(d, c.job, err)
 		p.discard(d)
 		return nil, err
 	}
 	return c, nil
 }
 
-func (p *Pipeline) stagesBeforeSwitch(d *deployment) (*candidate, error) {
+func (p *Pipeline) stagesBeforeSwitch(d *deployment, c *candidate) error {
 	job, err := p.checkout(d)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	c.job, c.engine = job, p.engine(job.Manifest)
 	if len(job.Manifest.Build.Commands) > 0 {
 		err = d.stage(d.ctx, deploy.StageBuild, func(ctx context.Context, log io.Writer) error {
 			return p.Builder.Build(ctx, job, log)
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := p.test(d, job); err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.hook(d.ctx, d, job, "before_deploy", job.Manifest.Hooks.BeforeDeploy); err != nil {
-		return nil, err
+		return err
 	}
-	c := &candidate{job: job, engine: p.engine(job.Manifest)}
-	err = d.stage(d.ctx, deploy.StageRelease, func(ctx context.Context, log io.Writer) error {
+	return d.stage(d.ctx, deploy.StageRelease, func(ctx context.Context, log io.Writer) error {
 		c.Candidate, err = c.engine.Start(ctx, job, log)
 		return err
 	})
-	if err != nil {
-		return nil, err
+}
+
+// afterReject runs the hook for a revision that was rejected, while its tree is still there. It is not
+// for a push that was canceled or that failed through a fault.
+func (p *Pipeline) afterReject(d *deployment, job *deploy.Job, err error) {
+	if outcomeOf(err) != deploy.OutcomeFail || job == nil {
+		return
 	}
-	return c, nil
+	d.Status, d.Reason = deploy.StatusRejected, reasonOf(err)
+	if err := p.hook(context.WithoutCancel(d.ctx), d, job, "after_reject", job.Manifest.Hooks.AfterReject); err != nil {
+		d.term.note("the hook after_reject failed: " + reasonOf(err))
+	}
 }
 
 // checkout writes the revision's tree and reads its manifest.
@@ -126,12 +135,10 @@ func (p *Pipeline) clear(ctx context.Context, d *deploy.Deployment) error {
 	if err := p.Local.Stop(ctx, d.Target(), d.Number, 0); err != nil {
 		return fmt.Errorf("ending its instances: %w", err)
 	}
-	for _, dir := range []string{p.Layout.Work(d.App, d.Number), p.Layout.Release(d.App, d.Number)} {
-		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("removing its tree: %w", err)
-		}
+	if err := os.RemoveAll(p.Layout.Work(d.App, d.Number)); err != nil {
+		return fmt.Errorf("removing its tree: %w", err)
 	}
-	return nil
+	return p.Releases.Remove(d.App, d.Number)
 }
 
 // hook runs one of the manifest's hooks, if it has it.

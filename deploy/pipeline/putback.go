@@ -24,6 +24,7 @@ func (p *Pipeline) putBack(ctx context.Context, d *deployment, c *candidate, cau
 	if err := p.hook(ctx, d, c.job, "after_rollback", c.job.Manifest.Hooks.AfterRollback); err != nil {
 		d.term.note("the hook after_rollback failed: " + reasonOf(err))
 	}
+	p.afterReject(d, c.job, cause)
 	p.discard(d)
 	return cause
 }
@@ -32,6 +33,7 @@ func (p *Pipeline) rollBack(ctx context.Context, d *deployment, c *candidate, ca
 	back := deploy.SwitchData{From: d.Number, To: d.Previous}
 	event := deploy.Event{Type: deploy.EventRollbackIntended, Stage: d.FailedStage, Reason: reasonOf(cause)}.WithData(back)
 	unrecorded := d.record(ctx, event)
+	d.inForce.Store(false)
 	err := p.returnTraffic(ctx, c.engine, d.Target(), back)
 	if err != nil {
 		failed := deploy.Event{Type: deploy.EventRollbackFailed, Outcome: deploy.OutcomeFault, Reason: "production could not be put back"}

@@ -39,6 +39,18 @@ func (q *queue) join(t *ticket) {
 	q.lines[t.target] = append(q.lines[t.target], t)
 }
 
+// joinIdle takes the first place of a line that is empty, and tells by false that it is not.
+func (q *queue) joinIdle(t *ticket) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.lines[t.target]) > 0 {
+		return false
+	}
+	t.changed, t.since = make(chan struct{}, 1), time.Now()
+	q.lines[t.target] = []*ticket{t}
+	return true
+}
+
 // leave gives the place up. Whoever is next starts.
 func (q *queue) leave(t *ticket) {
 	q.mu.Lock()
@@ -96,6 +108,9 @@ func (q *queue) list() []Waiting {
 	var all []Waiting
 	for target, line := range q.lines {
 		for place, t := range line {
+			if t.number == 0 {
+				continue // the server itself, for a moment
+			}
 			all = append(all, Waiting{Number: t.number, Target: target, User: t.user, Place: place, Stage: t.stage, Since: t.since})
 		}
 	}

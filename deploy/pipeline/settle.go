@@ -135,26 +135,21 @@ func (p *Pipeline) agree(ctx context.Context, app deploy.App) error {
 			return err
 		}
 	}
-	return p.Releases.Sweep(ctx, target, keep...)
+	return p.Instances.Sweep(ctx, target, keep...)
 }
 
 // serve sees to it that the recorded release serves.
 func (p *Pipeline) serve(ctx context.Context, t deploy.Target, state deploy.TargetState) error {
-	e := p.Local
 	if state.Serving != 0 {
-		var err error
-		if e, err = p.engineOf(ctx, &deploy.Deployment{App: t.App, Number: state.Serving}); err != nil {
+		e, err := p.engineOf(ctx, &deploy.Deployment{App: t.App, Number: state.Serving})
+		if err != nil {
 			return err
 		}
+		if e == p.External {
+			return nil // production is elsewhere, and has its own life
+		}
 	}
-	if e == p.External {
-		return nil // production is elsewhere, and has its own life
-	}
-	real, err := e.Serving(ctx, t)
-	if err != nil {
-		return fmt.Errorf("asking what serves: %w", err)
-	}
-	if err := e.Switch(ctx, t, real, state.Serving); err != nil {
+	if err := p.Instances.Restore(ctx, t, state.Serving); err != nil {
 		return fmt.Errorf("making release %d serve: %w", state.Serving, asFault(err))
 	}
 	return nil

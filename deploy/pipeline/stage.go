@@ -112,13 +112,13 @@ func outcomeOf(err error) deploy.Outcome {
 
 func isCanceled(err error) bool {
 	_, byPerson := errors.AsType[*canceledBy](err)
-	return byPerson || errors.Is(err, context.Canceled) || errors.Is(err, ErrShutdown) || errors.Is(err, errOtherSet)
+	return byPerson || errors.Is(err, errPusherLeft) || errors.Is(err, deploy.ErrShutdown) || errors.Is(err, errOtherSet)
 }
 
 // reasonOf is what history says of an error; a fault's text stays in the server's log.
 func reasonOf(err error) string {
 	if r, ok := deploy.AsRejection(err); ok {
-		return r.Message
+		return r.Bounded().Message
 	}
 	if err != nil && isCanceled(err) {
 		return canceledReason(err)

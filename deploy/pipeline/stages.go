@@ -54,8 +54,8 @@ type Runner interface {
 // Engine puts releases into production. Each method may find its work half done by a server that was
 // killed, and finishes it.
 type Engine interface {
-	// Start makes the release of a job from its tree, and its candidate, ready to serve. If it
-	// fails nothing is left of either.
+	// Start makes the release of a job from its tree, and its candidate, ready to serve. job.Tree
+	// is the release's directory then. If it fails no process is left, but the tree is.
 	Start(ctx context.Context, job *deploy.Job, log io.Writer) (deploy.Candidate, error)
 	// Switch makes release to serve the target's traffic and returns when that is verified. Zero is
 	// no release.
@@ -70,8 +70,19 @@ type Engine interface {
 type Releases interface {
 	// MarkCurrent points the app's current link at release n.
 	MarkCurrent(deploy.AppName, deploy.Number) error
+	// Remove deletes release n. It is no error if there is none.
+	Remove(deploy.AppName, deploy.Number) error
 	// Prune removes the oldest releases but the newest keepN and those in keep, and names them.
-	Prune(app deploy.AppName, keep []deploy.Number, keepN int) ([]deploy.Number, error)
+	Prune(ctx context.Context, app deploy.AppName, keep []deploy.Number, keepN int) ([]deploy.Number, error)
+}
+
+// Instances are the processes of all releases on this machine.
+type Instances interface {
+	// Unkept tells whether release n lacks an instance, or one of its instances a keeper.
+	Unkept(context.Context, deploy.Target, deploy.Number) (bool, error)
+	// Restore starts what release n lacks and sends the target's traffic there, even where it is not
+	// ready: what was accepted once is not given up.
+	Restore(context.Context, deploy.Target, deploy.Number) error
 	// Sweep ends the instances and removes the work trees of everything but keep.
 	Sweep(ctx context.Context, t deploy.Target, keep ...deploy.Number) error
 }

@@ -194,6 +194,9 @@ func seconds(d time.Duration) string {
 // waiting says who is ahead, once for each change and again after a while.
 func (t *terminal) waiting(ahead []ticket) {
 	first := ahead[0]
+	if first.number == 0 {
+		return // the server looks after production, for a moment
+	}
 	who := fmt.Sprintf("waiting: place %d, after deployment %d by %s", len(ahead), first.number, first.user)
 	stage := ""
 	if first.stage != "" {

@@ -28,6 +28,9 @@ func (p *Pipeline) try(ctx context.Context, d *deployment, c *candidate) error {
 	if err := p.watch(ctx, d, c); err != nil {
 		return p.putBack(ctx, d, c, err)
 	}
+	if err := p.confirm(ctx, d, c); err != nil {
+		return p.putBack(ctx, d, c, err)
+	}
 	accepted := deploy.Event{Type: deploy.EventAccepted}.WithData(d.move())
 	if err := d.record(ctx, accepted); err != nil {
 		return p.putBack(ctx, d, c, err)
@@ -58,12 +61,25 @@ func (p *Pipeline) switchTo(ctx context.Context, d *deployment, c *candidate) er
 			return err
 		}
 		d.SwitchedAt = time.Now().UTC()
+		d.inForce.Store(true)
 		fmt.Fprintf(log, "traffic of %s from release %d to release %d\n", d.Target(), move.From, move.To)
 		if err := c.engine.Switch(ctx, d.Target(), move.From, move.To); err != nil {
 			return err
 		}
 		return d.record(ctx, deploy.Event{Type: deploy.EventSwitchDone, Stage: deploy.StageSwitch}.WithData(move))
 	})
+}
+
+// confirm looks once more, right before the commit point, whether traffic really goes to the candidate.
+func (p *Pipeline) confirm(ctx context.Context, d *deployment, c *candidate) error {
+	serving, err := c.engine.Serving(ctx, d.Target())
+	if err != nil {
+		return fmt.Errorf("asking what serves: %w", err)
+	}
+	if serving != d.Number {
+		return fmt.Errorf("release %d serves at the end of the watch of release %d", serving, d.Number)
+	}
+	return nil
 }
 
 // MeasurementsFile is the name, under deployments/N/, of the watch's measurements, one JSON a line.
@@ -144,7 +160,7 @@ func (p *Pipeline) settleIn(ctx context.Context, d *deployment, c *candidate) {
 		d.term.note("the hook after_accept failed; the deployment stands: " + reasonOf(err))
 	}
 	keep := []deploy.Number{d.Number, d.Previous}
-	pruned, err := p.Releases.Prune(d.App, keep, c.job.Manifest.Deploy.KeepReleases)
+	pruned, err := p.Releases.Prune(ctx, d.App, keep, c.job.Manifest.Deploy.KeepReleases)
 	if err != nil {
 		p.Logger.Error("pruning releases", "app", d.App, "error", err)
 	}

@@ -34,7 +34,6 @@ type world struct {
 	traffic  deploy.Number
 	started  map[deploy.Number]bool
 	current  deploy.Number
-	swept    []deploy.Number
 	manifest deploy.Manifest
 	verdict  deploy.WatchResult
 
@@ -115,7 +114,8 @@ func (w *world) pipeline() *Pipeline {
 	s := &process{world: w, generation: w.generation}
 	return New(Config{
 		Layout: w.layout, Recorder: s, Records: s, History: s, Refs: s, Builder: s, Runner: s,
-		Local: local{s}, External: elsewhere{}, Releases: s, Watcher: s,
+		Local: local{s}, External: elsewhere{}, Releases: s, Instances: s, Watcher: s,
+		Ready:  func(context.Context) error { return nil },
 		Parse:  func(string, []byte) (*deploy.Manifest, error) { return &w.manifest, nil },
 		Format: func(*deploy.Manifest) []byte { return []byte("[process.web]\nrun = \"./shop\"\n") },
 		Addresses: Addresses{
@@ -348,8 +348,28 @@ func (w *process) MarkCurrent(_ deploy.AppName, n deploy.Number) error {
 	})
 }
 
-func (w *process) Prune(deploy.AppName, []deploy.Number, int) ([]deploy.Number, error) {
+func (w *process) Prune(context.Context, deploy.AppName, []deploy.Number, int) ([]deploy.Number, error) {
 	return nil, nil
+}
+
+func (w *process) Remove(app deploy.AppName, n deploy.Number) error {
+	return w.step("remove", func() error { return os.RemoveAll(w.layout.Release(app, n)) })
+}
+
+func (w *process) Unkept(_ context.Context, _ deploy.Target, n deploy.Number) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.started[n], nil
+}
+
+func (w *process) Restore(_ context.Context, _ deploy.Target, n deploy.Number) error {
+	return w.step("restore", func() error {
+		if n != 0 {
+			w.started[n] = true
+		}
+		w.traffic = n
+		return nil
+	})
 }
 
 func (w *process) Sweep(_ context.Context, _ deploy.Target, keep ...deploy.Number) error {
