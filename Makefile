@@ -1,0 +1,64 @@
+# Slipway's own tasks. `make` lists them.
+
+SHELL     := /bin/bash
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TESTFLAGS ?=
+FUZZTIME  ?= 10s
+ARGS      ?=
+
+LINT_VERSION := v2.15.0
+GOLANGCI     ?= .tools/golangci-lint-$(LINT_VERSION)
+
+# The version is stamped below; what git says of the checkout is not needed twice.
+BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath
+
+.PHONY: help build test lint fuzz bench demo check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/slipway, one static binary
+	$(BUILD) -ldflags '-s -w' -o cmd/slipway/libexec/slipway-hook ./cmd/slipway-hook
+	$(BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/slipway ./cmd/slipway
+
+test: build ## install what the tests need, and run them with the race detector
+	@.ci/need gcc=gcc,libc6-dev git=git bwrap=bubblewrap ssh=openssh-client curl=curl python3=python3 node=nodejs npm=npm
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
+	cd examples/shop && $(GO) test $(TESTFLAGS) .
+	cd examples/node && npm test --silent
+	cd examples/python && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest
+	cd examples/procfile && $(MAKE) --no-print-directory test
+
+lint: $(GOLANGCI) ## run golangci-lint, the import rules included, and check the scripts' syntax
+	$(GOLANGCI) run ./...
+	@for f in .ci/run .ci/need examples/demo.sh; do bash -n "$$f" || exit 1; done
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/need examples/demo.sh; fi
+
+.tools/golangci-lint-$(LINT_VERSION):
+	@echo "installing golangci-lint $(LINT_VERSION); this takes some minutes, once"
+	GOBIN=$(CURDIR)/.tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv .tools/golangci-lint $@
+
+fuzz: build ## run each fuzz target for FUZZTIME (10s)
+	@grep -rEl --include='*_test.go' --exclude-dir=.tools --exclude-dir=examples '^func Fuzz' . | sort | while read -r file; do \
+		for name in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' "$$file"); do \
+			echo "$$name in $$(dirname "$$file")"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+bench: build ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+demo: build ## play the story with real git and ssh; ARGS=-once ends by itself
+	@examples/demo.sh $(ARGS)
+
+check: ## what every commit passes: build, lint, tests, tidy modules, no files left behind
+	@mkdir -p .tools && git status --porcelain >.tools/status.before
+	$(MAKE) build lint test
+	$(GO) mod tidy -diff
+	@git status --porcelain | diff .tools/status.before - || { echo "make check changed or left the files above"; exit 1; }
+
+clean: ## remove what the targets above made
+	rm -rf bin .tools cmd/slipway/libexec/slipway-hook examples/shop/bin

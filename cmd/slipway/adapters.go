@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+
+	"slipway/deploy"
+	"slipway/deploy/audit"
+	"slipway/deploy/monitor"
+	"slipway/deploy/traffic"
+	"slipway/gitserver"
+)
+
+// Each of these makes one package's type what another's interface asks for.
+
+type recorderOf struct{ *audit.Recorder }
+
+func (r recorderOf) Record(ctx context.Context, e deploy.Event) error {
+	_, err := r.Recorder.Record(ctx, e)
+	return err
+}
+
+type watcherOf struct{ *monitor.Monitor }
+
+func (w watcherOf) Watch(ctx context.Context, c deploy.Candidate, m *deploy.Manifest, decide bool, report func(deploy.Measurement)) (deploy.WatchResult, error) {
+	return w.Monitor.Watch(ctx, monitor.Subject{Candidate: c, Manifest: m, Decide: decide}, report)
+}
+
+type routerOf struct{ *traffic.Client }
+
+func (r routerOf) Route(ctx context.Context, app deploy.AppName, release deploy.Number, upstreams []deploy.Instance) error {
+	return r.Client.Route(ctx, traffic.Route{App: app, Release: release, Upstreams: upstreams})
+}
+
+// overSSH runs commands with the rights of the key.
+type overSSH struct{ *commands }
+
+func (o overSSH) Run(ctx context.Context, from gitserver.Caller, args []string, std gitserver.Stdio) int {
+	who := caller{actor: from.Pusher.Actor(), user: from.User.Name, admin: from.User.Role == deploy.RoleAdmin}
+	return o.run(ctx, who, args, stdio{std.In, std.Out, std.Err})
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"slipway/deploy/release"
+	"slipway/deploy/sandbox"
+	"slipway/deploy/traffic"
+)
+
+// The processes that the server starts beside itself, and that outlive it.
+
+// keeperCommand keeps one instance running: slipway keeper [-sandbox MODE] [-group NAME] [-toolchains A:B] DIR.
+// By hand, in an instance's folder, it starts that instance again.
+func keeperCommand(ctx context.Context, args []string, std stdio) error {
+	f := newFlags("keeper")
+	mode := f.String("sandbox", string(sandbox.ModeBubblewrap), "")
+	group := f.String("group", "", "")
+	toolchains := f.String("toolchains", "", "")
+	names, err := f.parse(args, 1, 1)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(std.err, nil))
+	c := sandbox.Config{Mode: sandbox.Mode(*mode), Group: *group, Logger: logger}
+	if *toolchains != "" {
+		c.Toolchains = strings.Split(*toolchains, ":")
+	}
+	return release.KeeperMain(ctx, names[0], sandbox.New(c), logger)
+}
+
+// routerCommand passes the apps' traffic on: slipway router -listen ADDR -domain DOMAIN -dir DIR.
+func routerCommand(ctx context.Context, args []string, std stdio) error {
+	f := newFlags("router")
+	listen := f.String("listen", ":8000", "")
+	domain := f.String("domain", "localhost", "")
+	dir := f.String("dir", "", "")
+	if _, err := f.parse(args, 0, 0); err != nil {
+		return err
+	}
+	return traffic.Serve(ctx, traffic.Config{
+		Listen: *listen, Domain: *domain, Socket: filepath.Join(*dir, "sock"), StateFile: filepath.Join(*dir, "table.json"),
+		Version: version, Logger: slog.New(slog.NewTextHandler(std.err, nil)),
+	})
+}
