@@ -59,6 +59,7 @@ type Deployment struct {
 	Commit      Commit      `json:"commit"`
 	Pusher      Pusher      `json:"pusher"`
 	Bypass      *Bypass     `json:"bypass,omitempty"`
+	Again       *Again      `json:"again,omitempty"` // nil for a push
 	Status      Status      `json:"status"`
 	Code        Code        `json:"code,omitempty"`   // why it was not accepted
 	Reason      string      `json:"reason,omitempty"` // the sentence that the pusher read
@@ -73,6 +74,15 @@ type Deployment struct {
 
 // Target returns what the deployment changes.
 func (d *Deployment) Target() Target { return Target{App: d.App, Environment: d.Environment} }
+
+// Release returns the number of the release that the deployment puts into production: its own, but for
+// a roll back.
+func (d *Deployment) Release() Number {
+	if d.Again != nil && d.Again.Kind == AgainRollback {
+		return d.Again.Of
+	}
+	return d.Number
+}
 
 // Stage is one stage of a deployment, as history knows it.
 type Stage struct {

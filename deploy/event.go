@@ -75,8 +75,11 @@ func ServerActor(origin string) Actor {
 	return Actor{Type: ActorServer, Name: "slipway", Origin: origin}
 }
 
-// Actor returns the pusher as an actor.
+// Actor returns the pusher as an actor. Who acts without a key is the operator at the server.
 func (p Pusher) Actor() Actor {
+	if p.Fingerprint == "" {
+		return Actor{Type: ActorOperator, Name: string(p.User), Origin: "socket"}
+	}
 	return Actor{Type: ActorUser, Name: string(p.User), Key: p.Fingerprint, IP: p.IP, Origin: "ssh"}
 }
 

@@ -36,6 +36,31 @@ type Bypass struct {
 	Forced bool   `json:"forced,omitempty"` // it is not a fast-forward of the ref
 }
 
+// AgainKind says how something that was deployed before is deployed again.
+type AgainKind string
+
+// The kinds of [Again].
+const (
+	AgainRedeploy AgainKind = "redeploy" // its revision goes through every stage again
+	AgainRollback AgainKind = "rollback" // its release, which is kept, serves again
+)
+
+// Again is a person's wish to deploy what was deployed before, without a push. The ref may go
+// backwards by it.
+type Again struct {
+	Kind   AgainKind `json:"kind"`
+	Of     Number    `json:"of"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// String says it in words: "roll back to 41", "redeploy of 41".
+func (a *Again) String() string {
+	if a.Kind == AgainRollback {
+		return "roll back to " + a.Of.String()
+	}
+	return "redeploy of " + a.Of.String()
+}
+
 // Commit is what people want to read of a revision. Subject and Author come from the pusher and may
 // hold anything but control characters, which the reader of the commit removes.
 type Commit struct {
@@ -51,6 +76,7 @@ type Offer struct {
 	Update  RefUpdate
 	Pusher  Pusher
 	Options []string
+	Again   *Again // nil for a push
 	Commit  Commit
 	// Revision reads Update.New. It stays usable after the pusher has gone.
 	Revision Revision

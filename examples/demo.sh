@@ -289,7 +289,7 @@ as olga shop
 runs "sed -i 's/\"mug\", 1200, 2/\"mug\", 1500, 2/' page.go && git commit -q -a --amend -m 'Mugs cost 15 euros'"
 forced=$(git -C "$place" rev-parse HEAD)
 runs "git push --force -o reason='the supplier raised the price this morning' origin main"
-said "forced push: bypass"
+said "bypass by a forced push"
 said "the supplier raised the price this morning"
 runs "curl -s $shop/cart/total"
 said "€ 35.00"

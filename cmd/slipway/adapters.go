@@ -35,6 +35,6 @@ func (r routerOf) Route(ctx context.Context, app deploy.AppName, release deploy.
 type overSSH struct{ *commands }
 
 func (o overSSH) Run(ctx context.Context, from gitserver.Caller, args []string, std gitserver.Stdio) int {
-	who := caller{actor: from.Pusher.Actor(), user: from.User.Name, admin: from.User.Role == deploy.RoleAdmin}
+	who := caller{actor: from.Pusher.Actor(), user: from.User.Name, key: from.Pusher, admin: from.User.Role == deploy.RoleAdmin}
 	return o.run(ctx, who, args, stdio{std.In, std.Out, std.Err})
 }

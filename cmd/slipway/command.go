@@ -38,6 +38,7 @@ type commands struct {
 type caller struct {
 	actor deploy.Actor
 	user  deploy.UserName // "" for the operator at the server's own socket
+	key   deploy.Pusher   // with which the user signed in
 	admin bool
 }
 
@@ -65,6 +66,8 @@ func table() []command {
 		{"log", (*commands).log},
 		{"watch", (*commands).watch},
 		{"cancel", (*commands).cancel},
+		{"rollback", (*commands).rollback},
+		{"redeploy", (*commands).redeploy},
 		{"freeze", (*commands).freeze},
 		{"unfreeze", (*commands).unfreeze},
 		{"shutdown", (*commands).stop},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -62,6 +63,12 @@ func (c *commands) deployments(ctx context.Context, who caller, args []string, s
 
 func deploymentLine(d deploy.Deployment) string {
 	why := d.Reason
+	if d.Again != nil {
+		why = strings.TrimSuffix(fmt.Sprintf("%s: %s", d.Again, d.Again.Reason), ": ")
+		if d.Reason != "" {
+			why += ": " + d.Reason
+		}
+	}
 	if d.Bypass != nil {
 		why = "bypass: " + d.Bypass.Reason
 	}

@@ -20,6 +20,7 @@ func newFlags(name string) *flags {
 // parse reads all flags and returns the names, of which there must be at least least and at most most.
 func (f *flags) parse(args []string, least, most int) ([]string, error) {
 	var names []string
+	before := 0 // names before a reason
 	for len(args) > 0 {
 		if err := f.Parse(args); err != nil {
 			return nil, f.misused(err.Error())
@@ -33,20 +34,34 @@ func (f *flags) parse(args []string, least, most int) ([]string, error) {
 		}
 		if len(args) > 0 {
 			names, args = append(names, args[0]), args[1:]
+			if f.reason() == "" {
+				before = len(names)
+			}
 		}
 	}
-	if reason := f.Lookup("reason"); reason != nil && reason.Value.String() != "" && len(names) > most {
-		// ssh joins its words by spaces, so that quotes around a reason are gone when it arrives.
-		words := append([]string{reason.Value.String()}, names[most:]...)
-		if err := reason.Value.Set(strings.Join(words, " ")); err != nil {
-			return nil, err
-		}
-		names = names[:most]
-	}
+	names = f.rejoin(names, before, least, most)
 	if len(names) < least || len(names) > most {
 		return nil, f.misused("wrong number of names")
 	}
 	return names, nil
+}
+
+func (f *flags) reason() string {
+	if reason := f.Lookup("reason"); reason != nil {
+		return reason.Value.String()
+	}
+	return ""
+}
+
+// rejoin puts a reason together again whose quotes are gone: ssh joins its words by spaces. The words
+// after it are names as long as there may be so many, and otherwise belong to it.
+func (f *flags) rejoin(names []string, before, least, most int) []string {
+	if f.reason() == "" || len(names) <= most {
+		return names
+	}
+	keep := min(max(before, least), len(names))
+	_ = f.Set("reason", strings.Join(append([]string{f.reason()}, names[keep:]...), " ")) // a string takes any
+	return names[:keep]
 }
 
 // parseLeading reads the flags before the first name only.

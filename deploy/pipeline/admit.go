@@ -41,7 +41,7 @@ func (p *Pipeline) check(ctx context.Context, o deploy.Offer) (terms, error) {
 	if err != nil {
 		return t, fmt.Errorf("reading the target's state: %w", err)
 	}
-	if state.Frozen != "" {
+	if state.Frozen != "" && !mendsFrozen(o) {
 		return t, frozen(state)
 	}
 	if err := p.Ready(ctx); err != nil {
@@ -60,6 +60,12 @@ func (p *Pipeline) check(ctx context.Context, o deploy.Offer) (terms, error) {
 	}
 	_, err = p.Parse("slipway.toml", b)
 	return t, err
+}
+
+// mendsFrozen tells whether an offer may pass a freeze: an admin's roll back, which may be what a
+// target is frozen for.
+func mendsFrozen(o deploy.Offer) bool {
+	return o.Again != nil && o.Again.Kind == deploy.AgainRollback && o.Pusher.Admin
 }
 
 // maxManifest is how large a slipway.toml may be, in bytes.
@@ -81,6 +87,8 @@ func (p *Pipeline) standing(ctx context.Context, o deploy.Offer, asked options) 
 		return now, nil, fmt.Errorf("comparing %s with %s: %w", o.Update.New.Short(), now.Short(), err)
 	}
 	switch {
+	case o.Again != nil:
+		return now, nil, nil
 	case asked.bypass && !o.Pusher.Admin:
 		return now, nil, bypassForbidden()
 	case !forward && !o.Pusher.Admin:
@@ -156,7 +164,7 @@ func (p *Pipeline) renew(d *deployment) error {
 	if err != nil {
 		return fmt.Errorf("reading the target's state: %w", err)
 	}
-	if state.Frozen != "" {
+	if state.Frozen != "" && !mendsFrozen(d.offer) {
 		return frozen(state)
 	}
 	asked := options{}
@@ -182,7 +190,11 @@ func (p *Pipeline) deploy(d *deployment) error {
 	if err := d.record(d.ctx, event); err != nil {
 		return err
 	}
-	job, err := p.prepare(d)
+	ready := p.prepare
+	if rollsBack(&d.Deployment) {
+		ready = p.candidateAgain
+	}
+	c, err := ready(d)
 	if err != nil {
 		return err
 	}
@@ -191,7 +203,7 @@ func (p *Pipeline) deploy(d *deployment) error {
 		return context.Cause(d.ctx)
 	}
 	// From here on the pusher may leave: it runs to its verdict.
-	return p.try(context.WithoutCancel(d.ctx), d, job)
+	return p.try(context.WithoutCancel(d.ctx), d, c)
 }
 
 // refuse answers an offer that got no number.

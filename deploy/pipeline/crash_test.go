@@ -14,35 +14,52 @@ import (
 // after every effect of the recovery, and looks each time whether ref, traffic and history agree. The
 // effects are found by running: a new one is covered when it is written.
 func TestKilledAtEveryEffect(t *testing.T) {
-	for name, verdict := range map[string]deploy.WatchResult{"accepted": {Pass: true}, "rolled back": {Reason: "down"}} {
-		total := countEffects(t, verdict)
+	good, bad := deploy.WatchResult{Pass: true}, deploy.WatchResult{Reason: "down"}
+	for name, c := range map[string]story{
+		"accepted":                    {good, pushAndWait},
+		"rolled back":                 {bad, pushAndWait},
+		"roll back by hand":           {good, goBack},
+		"roll back by hand, put back": {bad, goBack},
+	} {
+		total := countEffects(t, c)
 		for kill := 1; kill <= total; kill++ {
 			for _, after := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/effect %d after %t", name, kill, after), func(t *testing.T) {
-					crashAndRecover(t, verdict, kill, after)
+					crashAndRecover(t, c, kill, after)
 				})
 			}
 		}
 	}
 }
 
-// settled is a world in which revision 1 is in production.
+// story is what the server does when it is killed.
+type story struct {
+	verdict deploy.WatchResult
+	run     func(*world)
+}
+
+// settled is a world in which revision 2 is in production, and 1 was before.
 func settled(t *testing.T) *world {
 	w := newWorld(t)
 	p := w.pipeline()
-	if a := p.Admit(t.Context(), offer(1), &bytes.Buffer{}); !a.Accepted {
-		t.Fatal("the first push was not accepted")
+	for i := range 2 {
+		if a := p.Admit(t.Context(), offer(i+1), &bytes.Buffer{}); !a.Accepted {
+			t.Fatal("a push was not accepted")
+		}
+	}
+	if err := p.Wait(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	w.manifest.Tests = w.manifest.Tests[:1] // one after the other, so that effects have an order
 	w.steps = 0
 	return w
 }
 
-func countEffects(t *testing.T, verdict deploy.WatchResult) int {
+func countEffects(t *testing.T, c story) int {
 	w := settled(t)
-	w.verdict = verdict
-	w.alive(func() { pushAndWait(w) })
-	if w.steps < 15 {
+	w.verdict = c.verdict
+	w.alive(func() { c.run(w) })
+	if w.steps < 10 {
 		t.Fatalf("only %d effects", w.steps)
 	}
 	return w.steps
@@ -50,7 +67,13 @@ func countEffects(t *testing.T, verdict deploy.WatchResult) int {
 
 func pushAndWait(w *world) {
 	p := w.pipeline()
-	p.Admit(context.Background(), offer(2), &bytes.Buffer{})
+	p.Admit(context.Background(), offer(3), &bytes.Buffer{})
+	_ = p.Wait(context.Background())
+}
+
+func goBack(w *world) {
+	p := w.pipeline()
+	p.Again(context.Background(), rollback(1), &bytes.Buffer{})
 	_ = p.Wait(context.Background())
 }
 
@@ -79,12 +102,12 @@ func (w *world) restart(killAt int, after bool) {
 	w.dead, w.died, w.killed = false, make(chan struct{}), new(sync.Once)
 }
 
-func crashAndRecover(t *testing.T, verdict deploy.WatchResult, kill int, after bool) {
+func crashAndRecover(t *testing.T, c story, kill int, after bool) {
 	for second := 0; ; second++ {
 		w := settled(t)
-		w.verdict = verdict
+		w.verdict = c.verdict
 		w.killAt, w.after = kill, after
-		if w.alive(func() { pushAndWait(w) }) {
+		if w.alive(func() { c.run(w) }) {
 			t.Fatal("the server was not killed")
 		}
 		w.restart(second, false)

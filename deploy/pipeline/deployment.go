@@ -55,7 +55,7 @@ func newDeployment(ctx context.Context, p *Pipeline, o deploy.Offer, app deploy.
 	d := &deployment{p: p, app: app, offer: o}
 	d.Deployment = deploy.Deployment{
 		Number: n, App: o.App, Environment: deploy.Production, Ref: o.Update.Ref, Old: t.old, New: o.Update.New,
-		Commit: o.Commit, Pusher: o.Pusher, Bypass: t.bypass, Status: deploy.StatusQueued, QueuedAt: time.Now().UTC(),
+		Commit: o.Commit, Pusher: o.Pusher, Bypass: t.bypass, Again: o.Again, Status: deploy.StatusQueued, QueuedAt: time.Now().UTC(),
 	}
 	d.ticket = &ticket{number: n, target: d.Target(), user: o.Pusher.User}
 	dir := p.Layout.Deployment(n)

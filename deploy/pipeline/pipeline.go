@@ -155,10 +155,10 @@ func (p *Pipeline) Running(n deploy.Number) bool {
 // watched, or else the release that was accepted last. Zero is none.
 func (p *Pipeline) InForce(ctx context.Context, t deploy.Target) (deploy.Number, error) {
 	p.mu.Lock()
-	for n, d := range p.running {
+	for _, d := range p.running {
 		if d.Target() == t && d.inForce.Load() {
 			p.mu.Unlock()
-			return n, nil
+			return d.Release(), nil
 		}
 	}
 	p.mu.Unlock()

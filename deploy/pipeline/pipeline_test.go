@@ -35,12 +35,12 @@ func TestStory(t *testing.T) {
 	wantLines(t, out, `shop  deployment 1  0000000 "Fix cart total"  alice`, "✓ checkout", "✓ build", "✓ test unit", "✓ test slow",
 		"✓ release", "✓ switch", "✓ monitor", "accepted: http://shop.localhost:8000 serves 0000000 (deployment 1)")
 
-	w.fail["test unit"] = &deploy.Rejection{Code: deploy.CodeTest, Message: `test set "unit" failed (exit status 1)`, Tail: []string{"--- FAIL: TestTotal", "    got 3\x1b]0;owned\a, want 2"}, Line: "test unit failed"}
+	w.fail["test unit"] = &deploy.Rejection{Code: deploy.CodeTest, Message: `test set "unit" failed (exit status 1)`, Tail: []string{"$ make test", "--- FAIL: TestTotal", "    got 3\x1b]0;owned\a, want 2"}, Line: "test unit failed"}
 	a, out = push(offer(2))
 	if a.Accepted || a.Line != "test unit failed: deployment 2" || w.ref != oid(1) || w.traffic != 1 {
 		t.Fatalf("failing test: %+v, ref %s, traffic %d\n%s", a, w.ref, w.traffic, out)
 	}
-	wantLines(t, out, "✗ test unit", `rejected: test set "unit" failed (exit status 1)`, "  --- FAIL: TestTotal", "      got 3, want 2",
+	wantLines(t, out, "✗ test unit", `rejected: test set "unit" failed (exit status 1)`+"\n  --- FAIL: TestTotal", "      got 3, want 2",
 		"production still serves 0000000 (deployment 1)", "whole log: ssh -p 2222 host log 2")
 	delete(w.fail, "test unit")
 
@@ -57,7 +57,7 @@ func TestStory(t *testing.T) {
 	if !a.Accepted || w.ref != oid(0x0a) || w.traffic != 4 {
 		t.Fatalf("forced push: %+v, ref %s, traffic %d\n%s", a, w.ref, w.traffic, out)
 	}
-	wantLines(t, out, "! forced push: bypass", "2 test sets skipped", "the watch would have rejected this: 7 of 9", "accepted:")
+	wantLines(t, out, "! bypass by a forced push", "2 test sets skipped", "the watch would have rejected this: 7 of 9", "accepted:")
 }
 
 // TestEventOrder shows the protocol of a push that goes live: every effect after its intent.

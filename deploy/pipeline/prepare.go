@@ -132,8 +132,14 @@ func (p *Pipeline) clear(ctx context.Context, d *deploy.Deployment) error {
 	if err := p.Runner.End(ctx, d.Number); err != nil {
 		return fmt.Errorf("ending its steps: %w", err)
 	}
-	if err := p.Local.Stop(ctx, d.Target(), d.Number, 0); err != nil {
+	if rollsBack(d) && d.Release() == d.Previous {
+		return nil // it went to what serves anyway
+	}
+	if err := p.Local.Stop(ctx, d.Target(), d.Release(), 0); err != nil {
 		return fmt.Errorf("ending its instances: %w", err)
+	}
+	if rollsBack(d) {
+		return nil // the release is older than this deployment, and stays
 	}
 	if err := os.RemoveAll(p.Layout.Work(d.App, d.Number)); err != nil {
 		return fmt.Errorf("removing its tree: %w", err)

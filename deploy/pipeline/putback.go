@@ -30,7 +30,7 @@ func (p *Pipeline) putBack(ctx context.Context, d *deployment, c *candidate, cau
 }
 
 func (p *Pipeline) rollBack(ctx context.Context, d *deployment, c *candidate, cause error) error {
-	back := deploy.SwitchData{From: d.Number, To: d.Previous}
+	back := deploy.SwitchData{From: d.Release(), To: d.Previous}
 	event := deploy.Event{Type: deploy.EventRollbackIntended, Stage: d.FailedStage, Reason: reasonOf(cause)}.WithData(back)
 	unrecorded := d.record(ctx, event)
 	d.inForce.Store(false)
@@ -41,7 +41,7 @@ func (p *Pipeline) rollBack(ctx context.Context, d *deployment, c *candidate, ca
 		p.freeze(ctx, d.Target(), fmt.Sprintf("the roll back of deployment %d failed", d.Number))
 		return err
 	}
-	if err := c.engine.Stop(ctx, d.Target(), d.Number, c.job.Manifest.Deploy.DrainTimeout); err != nil {
+	if err := c.engine.Stop(ctx, d.Target(), d.Release(), c.job.Manifest.Deploy.DrainTimeout); err != nil {
 		p.Logger.Error("ending a rolled back candidate", "deployment", d.Number, "error", err)
 	}
 	unrecorded = errors.Join(unrecorded, d.record(ctx, deploy.Event{Type: deploy.EventRollbackDone}.WithData(back)))

@@ -66,7 +66,7 @@ func (p *Pipeline) recordSettled(ctx context.Context, d *deploy.Deployment, e de
 func (p *Pipeline) undoSwitch(ctx context.Context, d *deploy.Deployment) error {
 	ctx, cancel := context.WithTimeout(ctx, p.UndoTimeout)
 	defer cancel()
-	back := deploy.SwitchData{From: d.Number, To: d.Previous}
+	back := deploy.SwitchData{From: d.Release(), To: d.Previous}
 	if err := p.recordSettled(ctx, d, deploy.Event{Type: deploy.EventRollbackIntended, Reason: "the server went away"}.WithData(back)); err != nil {
 		return err
 	}
@@ -83,9 +83,9 @@ func (p *Pipeline) undoSwitch(ctx context.Context, d *deploy.Deployment) error {
 
 // engineOf reads from a deployment's release how it is run.
 func (p *Pipeline) engineOf(ctx context.Context, d *deploy.Deployment) (Engine, error) {
-	m, err := p.Builder.Read(ctx, p.Layout.Release(d.App, d.Number))
+	m, err := p.Builder.Read(ctx, p.Layout.Release(d.App, d.Release()))
 	if err != nil {
-		return nil, fmt.Errorf("reading the manifest of release %d: %w", d.Number, asFault(err))
+		return nil, fmt.Errorf("reading the manifest of release %d: %w", d.Release(), asFault(err))
 	}
 	return p.engine(m), nil
 }

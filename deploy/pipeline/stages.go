@@ -19,6 +19,7 @@ type Records interface {
 	LastNumber(context.Context) (deploy.Number, error)
 	TargetState(context.Context, deploy.Target) (deploy.TargetState, error)
 	App(context.Context, deploy.AppName) (deploy.App, error)
+	Deployment(context.Context, deploy.Number) (deploy.Deployment, error)
 }
 
 // History lists what a starting server has to settle.
@@ -34,6 +35,7 @@ type Refs interface {
 	// Prepare locks the ref and checks its old value; a [deploy.Rejection] with CodeStale if that
 	// is not what the update says.
 	Prepare(context.Context, deploy.AppName, deploy.RefUpdate) (deploy.RefTransaction, error)
+	Revision(deploy.AppName, deploy.OID) deploy.Revision
 	// Keep makes the revision of a deployment readable at its own ref.
 	Keep(context.Context, deploy.AppName, deploy.Number, deploy.OID) error
 }
@@ -78,6 +80,8 @@ type Releases interface {
 
 // Instances are the processes of all releases on this machine.
 type Instances interface {
+	// Instances lists those of release n.
+	Instances(context.Context, deploy.Target, deploy.Number) ([]deploy.Instance, error)
 	// Unkept tells whether release n lacks an instance, or one of its instances a keeper.
 	Unkept(context.Context, deploy.Target, deploy.Number) (bool, error)
 	// Restore starts what release n lacks and sends the target's traffic there, even where it is not

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"slipway/deploy"
@@ -25,13 +26,13 @@ func (t *terminal) noTests() {
 func (t *terminal) bypass(b deploy.Bypass, sets int) {
 	how := "bypass"
 	if b.Forced {
-		how = "forced push: bypass"
+		how = "bypass by a forced push"
 	}
 	reason := b.Reason
 	if reason == "" {
 		reason = "no reason given"
 	}
-	t.print(fmt.Sprintf("! %s             %d test sets skipped, the watch decides nothing (%s)", how, sets, reason))
+	t.print(fmt.Sprintf("! %-26s%d test sets skipped, the watch decides nothing", how, sets), "  reason: "+reason)
 }
 
 func (t *terminal) note(s string) { t.print("  " + s) }
@@ -60,7 +61,7 @@ func (t *terminal) ended(r *deploy.Rejection, how deploy.EventType, more ...stri
 
 func rejectionLines(word string, r *deploy.Rejection) []string {
 	lines := []string{word + ": " + plain(r.Message)}
-	for _, l := range r.Tail {
+	for _, l := range withoutPrompt(r.Tail) {
 		lines = append(lines, "  "+plain(l))
 	}
 	if r.Hint != "" {
@@ -69,6 +70,16 @@ func rejectionLines(word string, r *deploy.Rejection) []string {
 		}
 	}
 	return lines
+}
+
+// withoutPrompt drops the line that says which command ran, where it was the only one: everybody knows,
+// and the cause is to stand first.
+func withoutPrompt(tail []string) []string {
+	isPrompt := func(l string) bool { return strings.HasPrefix(l, "$ ") }
+	if len(tail) > 0 && isPrompt(tail[0]) && !slices.ContainsFunc(tail[1:], isPrompt) {
+		return tail[1:]
+	}
+	return tail
 }
 
 // plain keeps text from moving the cursor or renaming the window of whoever reads it: everything but

@@ -76,7 +76,11 @@ func (t *terminal) printLocked(lines ...string) {
 }
 
 func (t *terminal) header(d deploy.Deployment) {
-	t.print(fmt.Sprintf("%s  deployment %d  %s %q  %s", d.App, d.Number, d.New.Short(), shorten(d.Commit.Subject, 60), d.Pusher.User))
+	what := ""
+	if d.Again != nil {
+		what = fmt.Sprintf("  %s", d.Again)
+	}
+	t.print(fmt.Sprintf("%s  deployment %d  %s %q  %s%s", d.App, d.Number, d.New.Short(), shorten(d.Commit.Subject, 60), d.Pusher.User, what))
 	t.stopped.Go(t.tick)
 }
 

@@ -44,7 +44,7 @@ func (p *Pipeline) try(ctx context.Context, d *deployment, c *candidate) error {
 
 // move says from which release to which the deployment's switch goes.
 func (d *deployment) move() deploy.SwitchData {
-	return deploy.SwitchData{From: d.Previous, To: d.Number}
+	return deploy.SwitchData{From: d.Previous, To: d.Release()}
 }
 
 func (p *Pipeline) abort(d *deployment, tx deploy.RefTransaction) {
@@ -76,8 +76,8 @@ func (p *Pipeline) confirm(ctx context.Context, d *deployment, c *candidate) err
 	if err != nil {
 		return fmt.Errorf("asking what serves: %w", err)
 	}
-	if serving != d.Number {
-		return fmt.Errorf("release %d serves at the end of the watch of release %d", serving, d.Number)
+	if serving != d.Release() {
+		return fmt.Errorf("release %d serves at the end of the watch of release %d", serving, d.Release())
 	}
 	return nil
 }
@@ -95,6 +95,12 @@ func (p *Pipeline) watch(ctx context.Context, d *deployment, c *candidate) error
 		defer file.Close()
 		out := json.NewEncoder(file)
 		var lost error
+		if c.Instances == nil && !c.job.Manifest.External() {
+			// A roll back's instances were started by its switch.
+			if c.Instances, err = p.Instances.Instances(ctx, d.Target(), c.Release.Number); err != nil {
+				return fmt.Errorf("listing the instances of release %d: %w", c.Release.Number, err)
+			}
+		}
 		result, err := p.Watcher.Watch(ctx, c.Candidate, c.job.Manifest, d.Bypass == nil, func(m deploy.Measurement) {
 			if err := out.Encode(m); err != nil {
 				lost = err
@@ -152,14 +158,14 @@ func (r *refPending) Unwrap() error { return r.err }
 
 // settleIn does what follows an acceptance: none of it can change the verdict.
 func (p *Pipeline) settleIn(ctx context.Context, d *deployment, c *candidate) {
-	if err := p.Releases.MarkCurrent(d.App, d.Number); err != nil {
+	if err := p.Releases.MarkCurrent(d.App, d.Release()); err != nil {
 		p.Logger.Error("marking the current release", "deployment", d.Number, "error", err)
 	}
 	p.retire(ctx, d, c)
 	if err := p.hook(ctx, d, c.job, "after_accept", c.job.Manifest.Hooks.AfterAccept); err != nil {
 		d.term.note("the hook after_accept failed; the deployment stands: " + reasonOf(err))
 	}
-	keep := []deploy.Number{d.Number, d.Previous}
+	keep := []deploy.Number{d.Release(), d.Previous}
 	pruned, err := p.Releases.Prune(ctx, d.App, keep, c.job.Manifest.Deploy.KeepReleases)
 	if err != nil {
 		p.Logger.Error("pruning releases", "app", d.App, "error", err)
@@ -174,7 +180,7 @@ func (p *Pipeline) settleIn(ctx context.Context, d *deployment, c *candidate) {
 
 // retire drains and ends the release that was replaced, while the pusher already has the answer.
 func (p *Pipeline) retire(ctx context.Context, d *deployment, c *candidate) {
-	if d.Previous == 0 {
+	if d.Previous == 0 || d.Previous == d.Release() {
 		return
 	}
 	target, previous, drain := d.Target(), d.Previous, c.job.Manifest.Deploy.DrainTimeout

@@ -197,7 +197,23 @@ func (w *process) TargetState(context.Context, deploy.Target) (deploy.TargetStat
 }
 
 func (w *process) App(context.Context, deploy.AppName) (deploy.App, error) { return shop, nil }
-func (w *process) Apps(context.Context) ([]deploy.App, error)              { return []deploy.App{shop}, nil }
+func (w *process) Deployment(_ context.Context, n deploy.Number) (deploy.Deployment, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	row, ok := w.rows[n]
+	if !ok {
+		return deploy.Deployment{}, deploy.ErrNotFound
+	}
+	return *row, nil
+}
+
+func (w *process) Revision(_ deploy.AppName, o deploy.OID) deploy.Revision { return revision{oid: o} }
+
+func (w *process) Instances(context.Context, deploy.Target, deploy.Number) ([]deploy.Instance, error) {
+	return nil, nil
+}
+
+func (w *process) Apps(context.Context) ([]deploy.App, error) { return []deploy.App{shop}, nil }
 
 func (w *process) Unfinished(context.Context) ([]deploy.Deployment, error) {
 	w.mu.Lock()

@@ -42,6 +42,9 @@ type deploymentRow struct {
 	RollBack          RollbackState
 	RollBackReason    string
 	RollBackAt        moment
+	Again             deploy.AgainKind
+	AgainOf           deploy.Number
+	AgainReason       string
 }
 
 func (deploymentRow) TableName() string { return "deployments" }
@@ -52,6 +55,9 @@ func deploymentRowOf(d deploy.Deployment, app uint32) deploymentRow {
 		CommitSubject: d.Commit.Subject, CommitAuthor: d.Commit.Author, CommitAuthoredAt: at(d.Commit.AuthoredAt),
 		PusherUser: d.Pusher.User, PusherAdmin: d.Pusher.Admin, PusherFingerprint: d.Pusher.Fingerprint, PusherIP: d.Pusher.IP,
 		Status: d.Status, QueuedAt: at(d.QueuedAt),
+	}
+	if d.Again != nil {
+		row.Again, row.AgainOf, row.AgainReason = d.Again.Kind, d.Again.Of, d.Again.Reason
 	}
 	if d.Bypass != nil {
 		row.Bypass, row.BypassReason, row.BypassForced = true, d.Bypass.Reason, d.Bypass.Forced
@@ -67,6 +73,9 @@ func (r deploymentRow) deployment() deploy.Deployment {
 		Status: r.Status, Code: r.Code, Reason: r.Reason, FailedStage: r.FailedStage, Previous: r.Previous,
 		QueuedAt: r.QueuedAt.Time, StartedAt: r.StartedAt.Time, SwitchedAt: r.SwitchedAt.Time, FinishedAt: r.FinishedAt.Time,
 		RefMoved: r.RefMoved,
+	}
+	if r.Again != "" {
+		d.Again = &deploy.Again{Kind: r.Again, Of: r.AgainOf, Reason: r.AgainReason}
 	}
 	if r.Bypass {
 		d.Bypass = &deploy.Bypass{Reason: r.BypassReason, Forced: r.BypassForced}

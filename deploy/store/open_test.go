@@ -83,7 +83,7 @@ func TestOpenReplacesWhatCannotBeUsed(t *testing.T) {
 		"noise in its schema":        overwrite(100, noise[:3996]),
 		"noise in its tables":        overwrite(4096, bytes.Repeat(noise, 20)),
 		"cut in half":                func(t *testing.T, path string) { os.Truncate(path, 40<<10) },
-		"a table missing":            exec("DROP TABLE grants; UPDATE schema_version SET version = 0"),
+		"a table missing":            exec("DROP TABLE grants; DELETE FROM schema_version; INSERT INTO schema_version VALUES (0)"),
 		"a schema of another server": exec("INSERT INTO schema_version (version) VALUES (4711)"),
 		"no position":                exec("DELETE FROM projection"),
 		"no schema version":          exec("DROP TABLE schema_version"),

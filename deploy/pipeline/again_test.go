@@ -1,0 +1,77 @@
+package pipeline
+
+import (
+	"bytes"
+	"testing"
+
+	"slipway/deploy"
+)
+
+func rollback(n deploy.Number) AgainRequest {
+	return AgainRequest{
+		App: shop, Again: deploy.Again{Kind: deploy.AgainRollback, Of: n, Reason: "it is slow"}, Caller: deploy.Pusher{User: "olga", Admin: true},
+	}
+}
+
+// TestAgain: going back by hand moves the ref with production, and what was rolled back can be deployed
+// again, both by hand and by a push.
+func TestAgain(t *testing.T) {
+	w := settled(t)
+	p := w.pipeline()
+	ask := func(r AgainRequest) (deploy.Answer, string) {
+		t.Helper()
+		var out bytes.Buffer
+		a := p.Again(t.Context(), r, &out)
+		if err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return a, out.String()
+	}
+	stands := func(release deploy.Number, rev deploy.OID) {
+		t.Helper()
+		if w.traffic != release || w.current != release || w.ref != rev || w.state.Serving != release || len(w.started) != 1 || !w.started[release] {
+			t.Errorf("traffic %d, current %d, recorded %d, ref %s, running %v; want release %d", w.traffic, w.current, w.state.Serving, w.ref, w.started, release)
+		}
+	}
+
+	a, out := ask(rollback(1))
+	if !a.Accepted {
+		t.Fatalf("%+v\n%s", a, out)
+	}
+	wantLines(t, out, "olga  roll back to 1", "✓ switch", "✓ monitor", "accepted:")
+	stands(1, oid(1))
+
+	a, out = ask(rollback(1))
+	if a.Accepted || a.Number != 0 {
+		t.Errorf("back to what serves: %+v", a)
+	}
+	wantLines(t, out, "refused: release 1 is what serves")
+
+	w.verdict = deploy.WatchResult{Reason: "it crashes"}
+	if a, _ = ask(rollback(2)); a.Accepted {
+		t.Error("a roll back to a release that fails was accepted")
+	}
+	stands(1, oid(1))
+	w.verdict = deploy.WatchResult{Pass: true}
+
+	r := rollback(2)
+	r.Again.Kind = deploy.AgainRedeploy
+	if a, out = ask(r); !a.Accepted {
+		t.Fatalf("redeploy: %+v\n%s", a, out)
+	}
+	wantLines(t, out, "redeploy of 2", "✓ build", "✓ test unit", "accepted:")
+	stands(a.Number, oid(2))
+
+	a, out = ask(rollback(99))
+	wantLines(t, out, "refused: shop has no deployment 99")
+	if a.Accepted {
+		t.Error("a deployment that never was")
+	}
+	if push := p.Admit(t.Context(), offer(3), &bytes.Buffer{}); !push.Accepted {
+		t.Errorf("the next push: %+v", push)
+	}
+	if err := p.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stands(w.state.Serving, oid(3))
+}
