@@ -57,6 +57,8 @@ type TestSet struct {
 	Step  Step
 	App   bool     // the built app runs beside it in the same sandbox
 	Needs []string // sets that must have passed before
+	// Requires are services, tcp://host:port, without which the set can tell nothing of the revision.
+	Requires []string
 }
 
 // Process is a kind of instance that a release runs.

@@ -41,6 +41,7 @@ const (
 	CodeUsage        Code = "usage"        // a command was called wrongly
 	CodeNotFound     Code = "not_found"    // what was named does not exist, or is not to be seen
 	CodeExists       Code = "exists"       // what was to be made is there already
+	CodeTechnical    Code = "technical"    // not the revision: a service or host that it needs did not answer
 	CodeUnavailable  Code = "unavailable"  // the server cannot do it now
 )
 

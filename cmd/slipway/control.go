@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"slipway/deploy"
+	"slipway/deploy/audit"
 	"slipway/deploy/unixsocket"
 )
 
@@ -159,7 +160,13 @@ func remoteCommand(ctx context.Context, data string, args []string, std stdio) e
 		}
 		_ = conn.CloseWrite()
 	}()
-	return readFrames(bufio.NewReader(conn), std)
+	if err := readFrames(bufio.NewReader(conn), std); err != nil || args[0] != "shutdown" {
+		return err
+	}
+	// Whoever shuts a server down may want to start another in its place.
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	return audit.Released(ctx, deploy.Layout(dir).Audit())
 }
 
 func unreachable(dir string, err error) error {

@@ -107,6 +107,10 @@ func setUp(env *testscript.Env, bin string) error {
 	if err := wrapSSH(own, home); err != nil {
 		return err
 	}
+	if err := withoutBubblewrap(filepath.Join(env.WorkDir, "nobwrap"), own); err != nil {
+		return err
+	}
+	env.Setenv("SLIPWAY", filepath.Join(bin, "slipway"))
 	s := &scriptServer{env: env, program: filepath.Join(bin, "slipway")}
 	env.Values[serverKey{}] = s
 	env.Defer(s.cleanUp)
@@ -125,6 +129,23 @@ func wrapSSH(dir, home string) error {
 	}
 	script := fmt.Sprintf("#!/bin/sh\nexec %s -F %s \"$@\"\n", real, filepath.Join(home, ".ssh", "config"))
 	return os.WriteFile(filepath.Join(dir, "ssh"), []byte(script), 0o755)
+}
+
+// withoutBubblewrap makes a folder that serves as a PATH in which bwrap cannot be found.
+func withoutBubblewrap(dir, own string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{"sh", "git", "sleep"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			return err
+		}
+		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return os.Symlink(filepath.Join(own, "ssh"), filepath.Join(dir, "ssh"))
 }
 
 // makeKeys gives every person a key and a host name in ssh's configuration.

@@ -261,11 +261,12 @@ func (s *server) run(ctx context.Context, std stdio) error {
 	return errors.Join(err, behind.Wait())
 }
 
-// failing stops the server when a part of it has failed.
+// failing stops the server when a part of it has failed. That a part was told to end is no failure.
 func (s *server) failing(stop context.CancelCauseFunc, err error) error {
-	if err != nil {
-		stop(err)
+	if err == nil || errors.Is(err, context.Canceled) {
+		return nil
 	}
+	stop(err)
 	return err
 }
 

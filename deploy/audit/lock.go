@@ -1,13 +1,16 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // pidFile tells people who holds the log. The lock itself is on the folder.
@@ -49,6 +52,40 @@ func makeFolder(dir string) error {
 		return fmt.Errorf("making the folder of the audit log: %w", err)
 	}
 	return nil
+}
+
+// Released waits until no process holds the log in dir any more, or until ctx ends. A folder that is not
+// there is not held.
+func Released(ctx context.Context, dir string) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		held, err := isHeld(dir)
+		if err != nil || !held {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%s): %s", ErrHeld, holder(dir), dir)
+		}
+	}
+}
+
+func isHeld(dir string) (bool, error) {
+	folder, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking who holds the audit log: %w", err)
+	}
+	defer folder.Close()
+	err = syscall.Flock(int(folder.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, nil
+	}
+	return false, err
 }
 
 func lock(folder *os.File, dir string) error {

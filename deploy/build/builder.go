@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,8 @@ import (
 // and writes a line to log for each host reached or refused, none after it was closed.
 type Egress interface {
 	Listen(socket string, allow []string, log io.Writer) (io.Closer, error)
+	// Dialer reaches the same hosts for requests of the server's own.
+	Dialer(allow []string) (func(ctx context.Context, network, address string) (net.Conn, error), error)
 }
 
 // Config is what a [Builder] needs. Sandbox, Layout and Executable have to be set, and Egress if steps
@@ -121,6 +124,9 @@ func (b *Builder) Test(ctx context.Context, job *deploy.Job, set deploy.TestSet,
 		name:    "test-" + set.Name,
 		words:   words{code: deploy.CodeTest, subject: fmt.Sprintf("test set %q", set.Name), line: "test " + set.Name, section: "test." + set.Name},
 		network: set.Step.Network,
+	}
+	if err := b.require(ctx, job, set, log); err != nil {
+		return err
 	}
 	s.Cache = slices.Concat(s.Cache, job.Manifest.Build.Cache)
 	if set.App {

@@ -20,6 +20,7 @@ type output struct {
 	midLine bool
 	tail    tail
 	refused []string // hosts that the egress proxy refused, the first few
+	silent  []string // hosts that the egress proxy was let down by, and how, the first few
 	err     error    // of the log, the first one
 }
 
@@ -86,14 +87,23 @@ func (o *output) Refused() []string {
 	return o.refused
 }
 
+// Silent are the first hosts that did not answer the egress proxy, each with why.
+func (o *output) Silent() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.silent
+}
+
 // note writes a line of our own into the output, never into the middle of one of the step's.
 func (o *output) note(format string, args ...any) {
 	fmt.Fprintf(notes{o}, format+"\n", args...)
 }
 
-// How the egress proxy begins its line for a host that it refused, and how many of them are told again.
+// How the egress proxy begins its line for a host that it refused, for one that did not answer, and how
+// many of them are told again.
 const (
 	refusal     = "egress: refused "
+	unreached   = "egress: could not reach "
 	mostRefused = 3
 )
 
@@ -106,6 +116,9 @@ func (n notes) Write(p []byte) (int, error) {
 	if line, found := strings.CutPrefix(string(p), refusal); found && len(n.o.refused) < mostRefused {
 		host, _, _ := strings.Cut(line, ": ")
 		n.o.refused = append(n.o.refused, oneLine(host))
+	}
+	if line, found := strings.CutPrefix(string(p), unreached); found && passing.MatchString(line) && len(n.o.silent) < mostRefused {
+		n.o.silent = append(n.o.silent, oneLine(strings.TrimSpace(line)))
 	}
 	if n.o.midLine {
 		n.o.take([]byte("\n"))

@@ -209,6 +209,9 @@ func (a *attempt) judge(r sandbox.Result) error {
 	case said.AppExit != "":
 		tail = withApp(tail, a.app.Lines(), said.AppExit)
 	}
+	if silent := a.out.Silent(); len(silent) > 0 && r.Struck == "" {
+		return a.step.words.letDown(r, silent, tail)
+	}
 	return a.step.words.failed(ending{result: r, network: a.step.network, refused: a.out.Refused(), tail: tail})
 }
 

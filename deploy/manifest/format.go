@@ -84,6 +84,7 @@ func (w *writer) test(t deploy.TestSet) {
 			w.line("app", "true")
 		}
 		w.strings("needs", t.Needs)
+		w.strings("requires", t.Requires)
 		if t.Step.Network {
 			w.line("network", "true")
 		}

@@ -29,7 +29,7 @@ var sectionKeys = []struct {
 	keys    []string
 }{
 	{"build", []string{"run", "network", "cache", "timeout", "env", "memory", "processes", "cpu", "disk", "file_size"}},
-	{"test.NAME", []string{"run", "app", "needs", "network", "timeout", "env", "memory", "processes", "cpu", "disk", "file_size"}},
+	{"test.NAME", []string{"run", "app", "needs", "requires", "network", "timeout", "env", "memory", "processes", "cpu", "disk", "file_size"}},
 	{"process.NAME", []string{"run", "env", "memory", "processes", "cpu"}},
 	{"deploy", []string{"release", "run", "undo", "ready_timeout", "drain_timeout", "keep_releases"}},
 	{"hooks", []string{"before_deploy", "after_accept", "after_reject", "after_rollback"}},
@@ -234,7 +234,7 @@ func (r *reader) tests(n *node) {
 		set := deploy.TestSet{Name: name, Step: defaultTest()}
 		s := &set.Step
 		fields := append([]field{
-			{"run", r.commands(&s.Commands)}, {"app", r.boolean(&set.App)}, {"needs", r.strings(&set.Needs)}, {"network", r.boolean(&s.Network)},
+			{"run", r.commands(&s.Commands)}, {"app", r.boolean(&set.App)}, {"needs", r.strings(&set.Needs)}, {"requires", r.services(&set.Requires)}, {"network", r.boolean(&s.Network)},
 		}, r.stepFields(s)...)
 		r.section(c, "test.NAME", "test."+name, fields)
 		r.needsRun(c, "[test."+name+"]", `run = "make test"`)

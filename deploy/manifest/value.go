@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"path"
 	"regexp"
@@ -148,6 +149,26 @@ func (r *reader) strings(dst *[]string) func(*node) {
 		}
 		*dst = all
 	}
+}
+
+// services reads addresses such as tcp://database.example.org:5432.
+func (r *reader) services(dst *[]string) func(*node) {
+	return func(n *node) {
+		r.strings(dst)(n)
+		elements, _ := n.value.([]*node)
+		for _, e := range elements {
+			s, isString := e.value.(string)
+			if address, ok := strings.CutPrefix(s, "tcp://"); isString && s != "" && (!ok || !isAddress(address)) {
+				r.wrong(e, `expected an address such as "tcp://database.example.org:5432"`)
+			}
+		}
+	}
+}
+
+func isAddress(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	return err == nil && portErr == nil && number > 0 && host != "" && !strings.ContainsAny(host, "/@? ")
 }
 
 func (r *reader) boolean(dst *bool) func(*node) {

@@ -42,8 +42,11 @@ func verdict(err error, n deploy.Number) (deploy.EventType, *deploy.Rejection) {
 		return "", r.WithHint("The target is frozen. Tell an admin: the ref is written when the server starts again.")
 	}
 	if r, ok := deploy.AsRejection(err); ok {
-		if r.Code == deploy.CodeCanceled {
+		switch r.Code {
+		case deploy.CodeCanceled:
 			return deploy.EventCanceled, r
+		case deploy.CodeTechnical:
+			return deploy.EventErrored, r.WithHint("It was tried twice. Nothing is wrong with the revision as far as that tells: push again later.")
 		}
 		return deploy.EventRejected, r
 	}

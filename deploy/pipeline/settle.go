@@ -110,7 +110,8 @@ func (p *Pipeline) finishAccepted(ctx context.Context, d *deploy.Deployment) err
 }
 
 // agree makes what really serves an app be what the records say, and looks whether the ref says so
-// too. A ref that says something else is drift: reported and frozen, never guessed.
+// too. A ref that says something else is drift: reported and frozen, never guessed. A release that does
+// not come up is reported.
 func (p *Pipeline) agree(ctx context.Context, app deploy.App) error {
 	target := deploy.Target{App: app.Name, Environment: deploy.Production}
 	state, err := p.Records.TargetState(ctx, target)
@@ -122,9 +123,12 @@ func (p *Pipeline) agree(ctx context.Context, app deploy.App) error {
 		return fmt.Errorf("reading %s: %w", app.GatedRef, err)
 	}
 	if ref != state.Revision && state.Frozen == "" {
-		p.drift(ctx, target, fmt.Sprintf("%s is %s, but %s was accepted last", app.GatedRef, known(ref), known(state.Revision)))
+		reason := fmt.Sprintf("%s is %s, but %s was accepted last", app.GatedRef, known(ref), known(state.Revision))
+		p.drift(ctx, target, reason)
+		p.freeze(ctx, target, "drift: "+reason)
 	}
 	if err := p.serve(ctx, target, state); err != nil {
+		// Not frozen: its keeper goes on starting it, and the next push may be what mends it.
 		p.drift(ctx, target, fmt.Sprintf("release %d does not serve", state.Serving))
 		return err
 	}
@@ -167,5 +171,5 @@ func (p *Pipeline) drift(ctx context.Context, t deploy.Target, reason string) {
 	if _, err := p.Recorder.Record(ctx, event); err != nil {
 		p.Logger.Error("recording drift", "target", t.String(), "error", err)
 	}
-	p.freeze(ctx, t, "drift: "+reason)
+	p.Logger.Error("drift", "target", t.String(), "reason", reason)
 }

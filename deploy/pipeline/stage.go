@@ -41,11 +41,31 @@ func (d *deployment) stageWith(ctx context.Context, name deploy.StageName, work 
 	began := time.Now()
 	var data deploy.StageData
 	err = work(ctx, shown.output(log), &data)
+	if d.SwitchedAt.IsZero() && technical(err) && ctx.Err() == nil {
+		d.again(name, log, err)
+		err = work(ctx, shown.output(log), &data)
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}
 	shown.end(outcomeOf(err), time.Since(began))
 	return d.endStage(ctx, name, log, data, err)
+}
+
+// technical tells whether a stage failed for reasons outside the revision: our own fault, or a service
+// or host that did not answer. Before the switch such a stage is tried once more.
+func technical(err error) bool {
+	if r, ok := deploy.AsRejection(err); ok {
+		return r.Code == deploy.CodeTechnical
+	}
+	return err != nil && !isCanceled(err)
+}
+
+// again says that a stage is tried once more. A fault's text is for the server's log only.
+func (d *deployment) again(name deploy.StageName, log io.Writer, err error) {
+	d.p.Logger.Warn("trying a stage once more", "deployment", d.Number, "stage", name, "error", err)
+	fmt.Fprintf(log, "\n[technical failure: %s; trying once more]\n", reasonOf(err))
+	d.term.note(display(name) + ": technical failure, trying once more")
 }
 
 // endStage records how a stage ended. The stage's own error goes before the record's.
@@ -101,7 +121,10 @@ func outcomeOf(err error) deploy.Outcome {
 	if err == nil {
 		return deploy.OutcomePass
 	}
-	if _, ok := deploy.AsRejection(err); ok {
+	if r, ok := deploy.AsRejection(err); ok {
+		if r.Code == deploy.CodeTechnical {
+			return deploy.OutcomeFault
+		}
 		return deploy.OutcomeFail
 	}
 	if isCanceled(err) {

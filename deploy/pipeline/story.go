@@ -52,6 +52,10 @@ func (t *terminal) ended(r *deploy.Rejection, how deploy.EventType, more ...stri
 		word = "rejected"
 	case deploy.EventCanceled:
 		word = "canceled"
+	case deploy.EventErrored:
+		if r.Code == deploy.CodeTechnical {
+			word = "errored"
+		}
 	case deploy.EventInterrupted:
 		word = "interrupted"
 	}

@@ -37,7 +37,8 @@ type world struct {
 	manifest deploy.Manifest
 	verdict  deploy.WatchResult
 
-	fail       map[string]error  // by step name, what it answers
+	fail       map[string]error // by step name, what it answers
+	refuse     func(step string) error
 	during     map[string]func() // by step name, what happens in it
 	steps      int               // effects so far
 	killAt     int               // dies at this step; 0 is never
@@ -95,6 +96,9 @@ func (w *process) step(name string, effect func() error) error {
 		w.die()
 	}
 	err := w.fail[name]
+	if err == nil && w.refuse != nil {
+		err = w.refuse(name)
+	}
 	if err == nil {
 		err = effect()
 	}
