@@ -10,24 +10,43 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"slipway/deploy"
 )
 
 // Revision returns the commit oid of app's repository. It reads nothing yet.
 func (s *Store) Revision(app deploy.AppName, oid deploy.OID) deploy.Revision {
-	return &revision{store: s, app: app, oid: oid}
+	return &revision{store: s, app: app, oid: oid, files: map[string][]byte{}, descends: map[deploy.OID]bool{}}
 }
 
-// revision implements [deploy.Revision].
+// revision implements [deploy.Revision]. It remembers what it was asked for: a commit does not change,
+// every push asks the same several times, and each answer costs the start of a git or two.
 type revision struct {
 	store *Store
 	app   deploy.AppName
 	oid   deploy.OID
+
+	mu       sync.Mutex
+	files    map[string][]byte
+	descends map[deploy.OID]bool
 }
 
 // ReadFile implements [deploy.Revision].
 func (r *revision) ReadFile(ctx context.Context, path string, limit int64) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b, known := r.files[path]; known && int64(len(b)) <= limit {
+		return bytes.Clone(b), nil
+	}
+	b, err := r.readFile(ctx, path, limit)
+	if err == nil {
+		r.files[path] = bytes.Clone(b)
+	}
+	return b, err
+}
+
+func (r *revision) readFile(ctx context.Context, path string, limit int64) ([]byte, error) {
 	if !fs.ValidPath(path) || path == "." || strings.ContainsRune(path, 0) {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: fs.ErrInvalid}
 	}
@@ -61,6 +80,19 @@ func (r *revision) DescendsFrom(ctx context.Context, ancestor deploy.OID) (bool,
 	if ancestor.IsZero() || ancestor == r.oid {
 		return true, nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if yes, known := r.descends[ancestor]; known {
+		return yes, nil
+	}
+	yes, err := r.descendsFrom(ctx, ancestor)
+	if yes { // a no may be because of what the repository does not have yet
+		r.descends[ancestor] = true
+	}
+	return yes, err
+}
+
+func (r *revision) descendsFrom(ctx context.Context, ancestor deploy.OID) (bool, error) {
 	_, err := r.git(ctx, "merge-base", "--is-ancestor", string(ancestor), string(r.oid))
 	switch status, exited := exitStatus(err); {
 	case err == nil:

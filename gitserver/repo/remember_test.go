@@ -1,0 +1,67 @@
+package repo_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"slipway/deploy"
+	"slipway/gitserver/repo"
+)
+
+// A ref is found where git keeps it: in a file of its own, packed with others, or both.
+func TestResolveLooseAndPacked(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		resolve := func(what string, want deploy.OID) {
+			t.Helper()
+			got, err := w.store.Resolve(t.Context(), app, repo.DefaultRef)
+			if err != nil || got != want {
+				t.Errorf("%s: got %q, %v, want %s", what, got, err, want)
+			}
+		}
+		resolve("missing", "")
+		one := w.commit("one")
+		w.git("push", "-q", "origin", "HEAD:main")
+		resolve("loose", one)
+		w.git("--git-dir="+w.store.Dir(app), "pack-refs", "--all")
+		resolve("packed", one)
+		two := w.commit("two")
+		w.git("push", "-q", "origin", "HEAD:main")
+		resolve("packed, and newer in a file", two)
+		file := filepath.Join(w.store.Dir(app), string(repo.DefaultRef))
+		must(t, os.WriteFile(file, []byte("ref: refs/heads/other\n"), 0o600))
+		w.git("--git-dir="+w.store.Dir(app), "update-ref", "refs/heads/other", string(one))
+		resolve("symbolic", one)
+	})
+}
+
+// A revision that was asked for something knows it when it is asked again.
+func TestRevisionRemembers(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		one := w.commit("one", "slipway.toml", "a = 1\n")
+		two := w.commit("two", "slipway.toml", "a = 2\n")
+		r := w.store.Revision(app, two)
+		ask := func(ancestor deploy.OID, limit int64) (string, bool, error) {
+			b, err := r.ReadFile(t.Context(), "slipway.toml", limit)
+			if err != nil {
+				return "", false, err
+			}
+			b[0] = 'x' // the caller's own
+			yes, err := r.DescendsFrom(t.Context(), ancestor)
+			return string(b[1:]), yes, err
+		}
+		for _, when := range []string{"at first", "again"} {
+			text, yes, err := ask(one, 100)
+			if err != nil || text != " = 2\n" || !yes {
+				t.Errorf("%s: got %q, %t, %v", when, text, yes, err)
+			}
+		}
+		if _, _, err := ask(one, 2); err == nil {
+			t.Error("a smaller limit was passed over")
+		}
+		must(t, w.store.Remove(t.Context(), app))
+		if text, yes, err := ask(one, 100); err != nil || text != " = 2\n" || !yes {
+			t.Errorf("without a repository: got %q, %t, %v", text, yes, err)
+		}
+	})
+}
