@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	"slipway/deploy"
 	"slipway/deploy/audit"
@@ -37,4 +39,23 @@ type overSSH struct{ *commands }
 func (o overSSH) Run(ctx context.Context, from gitserver.Caller, args []string, std gitserver.Stdio) int {
 	who := caller{actor: from.Pusher.Actor(), user: from.User.Name, key: from.Pusher, admin: from.User.Role == deploy.RoleAdmin}
 	return o.run(ctx, who, args, stdio{std.In, std.Out, std.Err})
+}
+
+// remembered is check, but for some time after it has found nothing wrong it is not asked again: every
+// push asks twice, and the trial of a sandbox costs as much as a build step.
+func remembered(check func(context.Context) error, trust time.Duration) func(context.Context) error {
+	var mu sync.Mutex
+	var good time.Time
+	return func(ctx context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(good) < trust {
+			return nil
+		}
+		err := check(ctx)
+		if err == nil {
+			good = time.Now()
+		}
+		return err
+	}
 }

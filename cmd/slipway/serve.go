@@ -48,6 +48,10 @@ const undoTimeout = 2 * time.Minute
 // routerTimeout is how long the router may take to answer.
 const routerTimeout = 30 * time.Second
 
+// sandboxTrust is how long a sandbox that worked is taken to work. One that does not after all is a fault
+// of the push that meets it.
+const sandboxTrust = 10 * time.Minute
+
 // stopTimeout is how long a stopping server waits for deployments that have been switched.
 const stopTimeout = 5 * time.Minute
 
@@ -181,7 +185,7 @@ func (s *server) wire(hook []byte) error {
 	s.pipeline = pipeline.New(pipeline.Config{
 		Layout: l, Recorder: s.recorder, Records: s.store, History: s.store, Refs: s.repos,
 		Builder: builder, Runner: builder, Local: s.engine, External: release.NewExternal(release.ExternalConfig{Layout: l, Runner: builder, Client: elsewhere, Logger: s.logger}), Releases: s.engine, Instances: s.engine,
-		Watcher: watcherOf{watcher}, Parse: manifest.Parse, Format: manifest.Format, Ready: s.sandbox.Check,
+		Watcher: watcherOf{watcher}, Parse: manifest.Parse, Format: manifest.Format, Ready: remembered(s.sandbox.Check, sandboxTrust),
 		Addresses: addresses, UndoTimeout: undoTimeout, Parallel: runtime.NumCPU(), Logger: s.logger,
 	})
 	s.commands = &commands{
