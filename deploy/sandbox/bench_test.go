@@ -22,7 +22,7 @@ func BenchmarkStart(b *testing.B) {
 	spec.Dir = "/app"
 	spec.Mounts = append(spec.Mounts, Mount{Source: folder(b, s, 7), Target: "/app", Writable: true})
 	spec.Limits = Limits{Memory: 256 << 20, Processes: 64, CPU: 2, FileSize: 1 << 30, Time: time.Minute}
-	var ours, bare []time.Duration
+	var ours, bare, ratios []float64
 	for b.Loop() {
 		begin := time.Now()
 		p, err := s.Start(context.Background(), spec, Stdio{})
@@ -36,14 +36,27 @@ func BenchmarkStart(b *testing.B) {
 		if err := bareBubblewrap(s, &spec); err != nil {
 			b.Fatal(err)
 		}
-		ours, bare = append(ours, middle.Sub(begin)), append(bare, time.Since(middle))
+		mine, its := middle.Sub(begin).Seconds()*1000, time.Since(middle).Seconds()*1000
+		ours, bare, ratios = append(ours, mine), append(bare, its), append(ratios, mine/its)
 	}
-	slices.Sort(ours)
-	slices.Sort(bare)
-	a, c := ours[len(ours)/2].Seconds()*1000, bare[len(bare)/2].Seconds()*1000
-	b.ReportMetric(a, "ms/sandbox")
-	b.ReportMetric(c, "ms/bubblewrap")
-	b.ReportMetric(a/c, "ratio")
+	report(b, "ms/sandbox", ours)
+	report(b, "ms/bubblewrap", bare)
+	report(b, "ratio", ratios)
+	b.ReportMetric(median(ours)/median(bare), "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+// report reports the median, and the 10th and 90th percentile.
+func report(b *testing.B, unit string, all []float64) {
+	b.ReportMetric(median(all), unit)
+	b.ReportMetric(all[len(all)/10], "p10-"+unit)
+	b.ReportMetric(all[len(all)*9/10], "p90-"+unit)
+}
+
+// median sorts what it is given.
+func median(all []float64) float64 {
+	slices.Sort(all)
+	return all[len(all)/2]
 }
 
 // bareBubblewrap runs bubblewrap with the sandbox's arguments and nothing else.

@@ -11,11 +11,13 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,8 +75,77 @@ func addressOf(b *testing.B, role string, args ...string) string {
 	return strings.TrimSpace(line)
 }
 
-// BenchmarkRouter sends the same requests over 32 kept connections through the router and through two
-// plain reverse proxies, each a process of its own, in turn, and reports the median rates and ratios.
+// nginxConfig is nginx as people set it up before an app, keeping its connections.
+const nginxConfig = `worker_processes auto;
+pid %[1]s/nginx.pid;
+error_log stderr;
+events { worker_connections 1024; }
+http {
+	access_log off;
+	client_body_temp_path %[1]s/body;
+	proxy_temp_path %[1]s/proxy;
+	fastcgi_temp_path %[1]s/fastcgi;
+	uwsgi_temp_path %[1]s/uwsgi;
+	scgi_temp_path %[1]s/scgi;
+	keepalive_requests 1000000000;
+	upstream app { server %[2]s; keepalive 32; keepalive_requests 1000000000; }
+	server {
+		listen %[3]s;
+		location / {
+			proxy_pass http://app;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_set_header Host $host;
+			proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+		}
+	}
+}
+`
+
+// startNginx starts Debian's nginx, if it is installed, and returns its address.
+func startNginx(b *testing.B, backend string) (addr string, ok bool) {
+	b.Helper()
+	program, err := exec.LookPath("nginx")
+	if err != nil {
+		program = "/usr/sbin/nginx" // not in everybody's PATH
+	}
+	if _, err := os.Stat(program); err != nil {
+		return "", false
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	addr = l.Addr().String()
+	l.Close()
+	dir := b.TempDir()
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, fmt.Appendf(nil, nginxConfig, dir, backend, addr), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(program, "-c", file, "-e", "stderr", "-g", "daemon off;")
+	cmd.Stderr = b.Output()
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it ends its workers
+		_ = cmd.Wait()
+	})
+	for range 500 {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			c.Close()
+			return addr, true
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	b.Fatal("nginx does not answer")
+	return "", false
+}
+
+// BenchmarkRouter sends the same requests over 32 kept connections through the router, through two
+// plain reverse proxies and through nginx, each a process of its own, in turn, and reports the median
+// rates and ratios, and their 10th and 90th percentiles.
 func BenchmarkRouter(b *testing.B) {
 	backend := addressOf(b, "backend")
 	dir := b.TempDir()
@@ -92,32 +163,50 @@ func BenchmarkRouter(b *testing.B) {
 		b.Fatal(err)
 	}
 	names := []string{"direct", "plain", "tuned", "router"}
-	loads := map[string]*benchLoad{}
-	for name, addr := range map[string]string{
+	addresses := map[string]string{
 		"direct": backend,
 		"plain":  addressOf(b, "plain", "-backend", backend),
 		"tuned":  addressOf(b, "plain", "-backend", backend, "-tuned"),
 		"router": h.Listen,
-	} {
+	}
+	if addr, ok := startNginx(b, backend); ok {
+		names = append(names, "nginx")
+		addresses["nginx"] = addr
+	}
+	loads, rates := map[string]*benchLoad{}, map[string][]float64{}
+	for name, addr := range addresses {
 		loads[name] = newBenchLoad(b, addr)
 	}
-	rates := map[string][]float64{}
 	for b.Loop() {
 		for _, name := range names {
 			const requests = 4000
 			rates[name] = append(rates[name], requests/loads[name].run(b, requests).Seconds())
 		}
 	}
-	median := func(name string) float64 {
-		slices.Sort(rates[name])
-		return rates[name][len(rates[name])/2]
+	ratios := map[string][]float64{}
+	for _, name := range names {
+		for i, rate := range rates[name] {
+			ratios[name] = append(ratios[name], rates["router"][i]/rate)
+		}
 	}
 	for _, name := range names {
-		b.ReportMetric(median(name), name+"-req/s")
+		reportSpread(b, name+"-req/s", rates[name])
 	}
-	b.ReportMetric(median("router")/median("plain"), "x-plain")
-	b.ReportMetric(median("router")/median("tuned"), "x-tuned")
+	for _, name := range names[1:] {
+		if name != "router" {
+			reportSpread(b, "x-"+name, ratios[name])
+			b.ReportMetric(rates["router"][len(rates["router"])/2]/rates[name][len(rates[name])/2], "x-"+name)
+		}
+	}
 	b.ReportMetric(0, "ns/op")
+}
+
+// reportSpread sorts what it is given and reports the median, and the 10th and 90th percentile.
+func reportSpread(b *testing.B, unit string, all []float64) {
+	slices.Sort(all)
+	b.ReportMetric(all[len(all)/2], unit)
+	b.ReportMetric(all[len(all)/10], "p10-"+unit)
+	b.ReportMetric(all[len(all)*9/10], "p90-"+unit)
 }
 
 type benchLoad struct {
