@@ -48,8 +48,10 @@ fuzz: build ## run each fuzz target for FUZZTIME (10s)
 		done; \
 	done
 
-bench: build ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: build ## measure beside OpenSSH, bubblewrap and other proxies; writes docs/benchmarks.md
+	@.ci/need git=git bwrap=bubblewrap ssh=openssh-client
+	@PATH=$$PATH:/usr/sbin .ci/need -stopped sshd=openssh-server nginx=nginx
+	$(GO) test -tags bench -count 1 -timeout 30m -v -run TestBench ./cmd/slipway -args -out $(CURDIR)/docs/benchmarks.md $(ARGS)
 
 demo: build ## play the story with real git and ssh; ARGS=-once ends by itself
 	@examples/demo.sh $(ARGS)
