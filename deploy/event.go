@@ -49,6 +49,13 @@ const (
 	EventTargetUnfrozen EventType = "target.unfrozen" // none; Reason
 	EventReleasePruned  EventType = "release.pruned"  // none; Deployment numbers the release
 	EventDrift          EventType = "drift.found"     // none; Reason
+
+	// The events of work by hand. A variable's value is in none of them.
+	EventVariableSet   EventType = "variable.set"   // Variable
+	EventVariableUnset EventType = "variable.unset" // Variable
+	EventVariablesRead EventType = "variables.read" // none; somebody was shown the values
+	EventRunStarted    EventType = "run.started"    // RunData; Deployment numbers the release
+	EventRestarted     EventType = "restart.done"   // none; Deployment numbers the release; Outcome
 )
 
 // ActorType says what kind of thing acted.
@@ -137,6 +144,11 @@ type StageData struct {
 type SwitchData struct {
 	From Number `json:"from"`
 	To   Number `json:"to"`
+}
+
+// RunData is the data of EventRunStarted.
+type RunData struct {
+	Command string `json:"command"` // without the values of variables
 }
 
 // HookData is the data of EventHookRan.

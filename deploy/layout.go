@@ -19,6 +19,10 @@ func (l Layout) Socket() string { return l.at("slipway.sock") }
 // HostKey is the server's SSH host key.
 func (l Layout) HostKey() string { return l.at("host_key") }
 
+// SecretKey is the key that the apps' variables are encrypted with; mode 0600. It may be a link to a
+// file elsewhere.
+func (l Layout) SecretKey() string { return l.at("secret.key") }
+
 // Database is the SQLite file, a projection of the audit log.
 func (l Layout) Database() string { return l.at("slipway.db") }
 
@@ -60,12 +64,20 @@ func (l Layout) Cache(a AppName) string { return l.at("apps", string(a), "cache"
 // Storage is what an app's instances may write to for good.
 func (l Layout) Storage(a AppName) string { return l.at("apps", string(a), "storage") }
 
-// Env is the file of an app's own variables; mode 0600.
+// Env is the file of an app's own variables, encrypted; mode 0600.
 func (l Layout) Env(a AppName) string { return l.at("apps", string(a), "env") }
 
 // Instances is the folder of an app's instances: what each was started with, its keeper's socket and
 // its logs.
 func (l Layout) Instances(a AppName) string { return l.at("apps", string(a), "instances") }
+
+// LayoutOf returns the layout that an instance's folder, an absolute path, is in.
+func LayoutOf(instance string) Layout {
+	for range 4 { // DATA/apps/shop/instances/42-web-1
+		instance = filepath.Dir(instance)
+	}
+	return Layout(instance)
+}
 
 // Deployment is the folder of the logs and measurements of deployment n.
 func (l Layout) Deployment(n Number) string { return l.at("deployments", n.String()) }
