@@ -28,6 +28,12 @@ type Egress interface {
 	Dialer(allow []string) (func(ctx context.Context, network, address string) (net.Conn, error), error)
 }
 
+// Variables reads an app's own variables. Which of them a step sees is told by their marks; none of their
+// values is in what a step's log or tail keeps, of any step.
+type Variables interface {
+	Read(context.Context, deploy.AppName) (deploy.Variables, error)
+}
+
 // Config is what a [Builder] needs. Sandbox, Layout and Executable have to be set, and Egress if steps
 // are to have network.
 type Config struct {
@@ -48,6 +54,8 @@ type Config struct {
 	// EgressFor names the hosts that the operator granted to an app's hooks and deploy commands, beside
 	// those that all steps may reach.
 	EgressFor func(deploy.AppName) []string
+	// Variables of the apps; nil for none.
+	Variables Variables
 	// Logger gets what neither fails a step nor helps a pusher; nil drops it.
 	Logger *slog.Logger
 }
@@ -104,7 +112,7 @@ func (b *Builder) Read(ctx context.Context, tree string) (*deploy.Manifest, erro
 
 // Build runs the job's build step. It returns when all its processes are gone: nil if it succeeded, a
 // [deploy.Rejection] if the revision failed, ctx's error wrapped if ctx ended, and a fault otherwise.
-// log gets what the step prints.
+// log gets what the step prints. It sees none of the app's variables.
 func (b *Builder) Build(ctx context.Context, job *deploy.Job, log io.Writer) error {
 	s := &step{
 		Step:    job.Manifest.Build,
@@ -118,6 +126,8 @@ func (b *Builder) Build(ctx context.Context, job *deploy.Job, log io.Writer) err
 // Test runs one test set, beside the built app if the set asks for it; the app's output goes to
 // test.SET.app.log in the deployment's folder. It returns as [Builder.Build] does. The build's cache
 // folders are mounted for tests too: what tests the build's own cache, such as cargo's target, is there.
+// Of the app's variables the set and the app beside it see those marked for tests, which win over the
+// manifest's.
 func (b *Builder) Test(ctx context.Context, job *deploy.Job, set deploy.TestSet, log io.Writer) error {
 	s := &step{
 		Step:    set.Step,
@@ -128,6 +138,7 @@ func (b *Builder) Test(ctx context.Context, job *deploy.Job, set deploy.TestSet,
 	if err := b.require(ctx, job, set, log); err != nil {
 		return err
 	}
+	s.shared = deploy.Variables.ForTests
 	s.Cache = slices.Concat(s.Cache, job.Manifest.Build.Cache)
 	if set.App {
 		web, ok := job.Manifest.Web()
@@ -139,10 +150,10 @@ func (b *Builder) Test(ctx context.Context, job *deploy.Job, set deploy.TestSet,
 	return b.run(ctx, job, s, log)
 }
 
-// Run runs a hook's step, or one that deploys elsewhere, with vars as additional environment; the app's
-// storage is mounted at /storage for the step named release. The tree is read-only by then: what was
-// tested is what is deployed. The network reaches the hosts that Config.EgressFor grants the app. It
-// returns as [Builder.Build] does.
+// Run runs a hook's step, or one that deploys elsewhere, with the app's variables that are marked for
+// deploying, and vars over them. The step named release gets only vars, and the app's storage at
+// /storage. The tree is read-only by then: what was tested is what is deployed. The network reaches the
+// hosts that Config.EgressFor grants the app. It returns as [Builder.Build] does.
 func (b *Builder) Run(ctx context.Context, job *deploy.Job, name string, st deploy.Step, vars map[string]string, log io.Writer) error {
 	s := &step{
 		Step:     st,
@@ -153,6 +164,9 @@ func (b *Builder) Run(ctx context.Context, job *deploy.Job, name string, st depl
 		storage:  name == stepRelease,
 		network:  st.Network,
 		hosts:    b.config.EgressFor(job.App.Name),
+	}
+	if name != stepRelease {
+		s.shared = deploy.Variables.ForDeploying
 	}
 	return b.run(ctx, job, s, log)
 }

@@ -66,7 +66,7 @@ func (a *attempt) openEgress() error {
 		return errors.New("the step wants network, and there is no egress proxy")
 	}
 	socket := filepath.Join(a.private, "egress.sock")
-	c, err := a.config.Egress.Listen(socket, a.step.hosts, notes{a.out})
+	c, err := a.config.Egress.Listen(socket, a.step.hosts, maskedNotes{a.mask, notes{a.out}})
 	if err != nil {
 		return fmt.Errorf("opening the way out: %w", err)
 	}
@@ -76,8 +76,9 @@ func (a *attempt) openEgress() error {
 	return a.wrapSSH()
 }
 
-// openApp plans the app beside the set. It gets what an instance gets, and over it what the set sets:
-// a set that names another database means the app's.
+// openApp plans the app beside the set. It gets what an instance gets, over it what the set sets (a set
+// that names another database means the app's), and over that the same variables as the set. Those come
+// with the program's own environment: a plan can be read by whoever lists processes.
 func (a *attempt) openApp() error {
 	if err := a.openAppLog(); err != nil {
 		return err
@@ -87,6 +88,7 @@ func (a *attempt) openApp() error {
 	for _, m := range []map[string]string{{"HOME": "/tmp", "SLIPWAY_STORAGE": storage}, a.step.app.Env, a.step.Env} {
 		maps.Copy(env, m)
 	}
+	maps.DeleteFunc(env, func(name, _ string) bool { _, ok := a.step.vars[name]; return ok })
 	ready := a.job.Manifest.Deploy.ReadyTimeout
 	if ready <= 0 {
 		ready = defaultReadyTimeout

@@ -11,6 +11,7 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/build/inner"
+	"slipway/deploy/mask"
 	"slipway/deploy/sandbox"
 )
 
@@ -18,10 +19,11 @@ import (
 type step struct {
 	deploy.Step
 	words    words
-	name     string            // in the sandbox's name
-	vars     map[string]string // over the step's own environment
-	readOnly bool              // the tree, without cache folders over it
-	storage  bool              // the app's storage is mounted
+	name     string                                   // in the sandbox's name
+	vars     map[string]string                        // over the step's own environment
+	shared   func(deploy.Variables) map[string]string // of the app's variables; nil for none
+	readOnly bool                                     // the tree, without cache folders over it
+	storage  bool                                     // the app's storage is mounted
 	network  bool
 	hosts    []string        // reached through the egress proxy
 	app      *deploy.Process // runs beside the commands
@@ -39,8 +41,13 @@ func (b *Builder) run(ctx context.Context, job *deploy.Job, s *step, log io.Writ
 	if n := len(script(s.Commands)); n > maxScript {
 		return deploy.Reject(deploy.CodeManifest, "the commands of %s are too long (%s): put them into a script of the tree", s.words.line, size(int64(n)))
 	}
-	a := &attempt{Builder: b, job: job, step: s, out: newOutput(log, b.config.MaxLog)}
-	err := a.prepare()
+	vars, err := b.variables(ctx, job.App.Name)
+	if err != nil {
+		return err
+	}
+	s.share(vars)
+	a := &attempt{Builder: b, job: job, step: s, mask: mask.New(vars.All()), out: newOutput(log, b.config.MaxLog)}
+	err = a.prepare()
 	if err == nil {
 		err = a.start(ctx)
 	}
@@ -55,6 +62,7 @@ type attempt struct {
 	*Builder
 	job  *deploy.Job
 	step *step
+	mask *mask.Mask
 	out  *output
 
 	mounts  []sandbox.Mount
@@ -141,9 +149,10 @@ func (a *attempt) mountCache() error {
 
 // start runs the prepared step and judges its end.
 func (a *attempt) start(ctx context.Context) error {
-	stdio := sandbox.Stdio{Out: a.out, Err: a.out}
+	out, app := a.mask.Writer(a.out), a.mask.Writer(a.app)
+	stdio := sandbox.Stdio{Out: out, Err: out}
 	if a.app != nil {
-		stdio.Err = a.app
+		stdio.Err = app
 	}
 	process, err := a.config.Sandbox.Start(ctx, a.spec(), stdio)
 	if err != nil {
@@ -153,6 +162,7 @@ func (a *attempt) start(ctx context.Context) error {
 		return fmt.Errorf("starting %s: %w", a.step.name, err)
 	}
 	result, err := process.Wait()
+	_, _ = out.Close(), app.Close() // an output never fails
 	if ctx.Err() != nil {
 		return fmt.Errorf("running %s: %w", a.step.name, ctx.Err())
 	}
@@ -232,7 +242,8 @@ func (a *attempt) said() inner.Report {
 		return inner.Report{}
 	}
 	r := a.report.wait()
-	return inner.Report{NotReady: oneLine(r.NotReady), AppExit: oneLine(r.AppExit), Fault: oneLine(r.Fault)}
+	fit := func(s string) string { return oneLine(a.mask.String(s)) }
+	return inner.Report{NotReady: fit(r.NotReady), AppExit: fit(r.AppExit), Fault: fit(r.Fault)}
 }
 
 // withApp adds the last lines of an app that ended while a set ran to those of the set, which then
