@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"slipway/deploy/audit"
 	"slipway/deploy/monitor"
 	"slipway/deploy/traffic"
+	"slipway/deploy/variables"
 	"slipway/gitserver"
 )
 
@@ -55,6 +57,18 @@ func remembered(check func(context.Context) error, trust time.Duration) func(con
 		err := check(ctx)
 		if err == nil {
 			good = time.Now()
+		}
+		return err
+	}
+}
+
+// ready tells why nothing can be built or run here now. Without the key every app with variables is
+// concerned; a broken file of one app is that app's alone.
+func ready(sandboxed func(context.Context) error, vars *variables.Store) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := sandboxed(ctx)
+		if unreadable := vars.Check(ctx); errors.Is(unreadable, variables.ErrNoKey) {
+			err = errors.Join(err, unreadable)
 		}
 		return err
 	}

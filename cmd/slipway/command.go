@@ -14,6 +14,7 @@ import (
 	"slipway/deploy/release"
 	"slipway/deploy/store"
 	"slipway/deploy/traffic"
+	"slipway/deploy/variables"
 	"slipway/gitserver/repo"
 )
 
@@ -26,6 +27,7 @@ type commands struct {
 	repos     *repo.Store
 	engine    *release.Local
 	pipeline  *pipeline.Pipeline
+	variables *variables.Store
 	router    *traffic.Client
 	addresses pipeline.Addresses
 	sandbox   func(context.Context) error // what is missing to build; nil for nothing

@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"slipway/deploy"
 	"slipway/deploy/release"
 	"slipway/deploy/sandbox"
 	"slipway/deploy/traffic"
+	"slipway/deploy/variables"
 )
 
 // The processes that the server starts beside itself, and that outlive it.
@@ -29,7 +31,11 @@ func keeperCommand(ctx context.Context, args []string, std stdio) error {
 	if *toolchains != "" {
 		c.Toolchains = strings.Split(*toolchains, ":")
 	}
-	return release.KeeperMain(ctx, names[0], sandbox.New(c), logger)
+	dir, err := filepath.Abs(names[0])
+	if err != nil {
+		return err
+	}
+	return release.KeeperMain(ctx, dir, sandbox.New(c), variables.New(deploy.LayoutOf(dir)).Open, logger)
 }
 
 // routerCommand passes the apps' traffic on: slipway router -listen ADDR -domain DOMAIN -dir DIR.

@@ -33,6 +33,7 @@ import (
 	"slipway/deploy/sandbox/egress"
 	"slipway/deploy/store"
 	"slipway/deploy/traffic"
+	"slipway/deploy/variables"
 	"slipway/gitserver"
 	"slipway/gitserver/repo"
 )
@@ -82,6 +83,7 @@ type server struct {
 	store      *store.Store
 	sandbox    *sandbox.Sandbox
 	supervisor *traffic.Supervisor
+	variables  *variables.Store
 	engine     *release.Local
 	pipeline   *pipeline.Pipeline
 	repos      *repo.Store
@@ -160,7 +162,7 @@ func (s *server) wire(hook []byte) error {
 	}
 	c, l := s.config, s.config.layout
 	boxes := c.boxes(s.logger)
-	s.sandbox = sandbox.New(boxes)
+	s.sandbox, s.variables = sandbox.New(boxes), variables.New(l)
 	proxy := egress.New(egress.Config{Allow: c.Egress, Logger: s.logger})
 	elsewhere, err := clientOf(proxy, c)
 	if err != nil {
@@ -168,7 +170,7 @@ func (s *server) wire(hook []byte) error {
 	}
 	builder := build.New(build.Config{
 		Sandbox: s.sandbox, Egress: proxy, Layout: l,
-		Executable: []string{self, "inner"}, Defaults: c.limits(), Path: c.path(), EgressFor: c.granted, Logger: s.logger,
+		Executable: []string{self, "inner"}, Defaults: c.limits(), Path: c.path(), EgressFor: c.granted, Variables: s.variables, Logger: s.logger,
 	})
 	router := traffic.NewClient(filepath.Join(l.Router(), "sock"))
 	s.supervisor = traffic.NewSupervisor(traffic.SupervisorConfig{
@@ -177,20 +179,20 @@ func (s *server) wire(hook []byte) error {
 	})
 	s.engine = release.NewLocal(release.Config{
 		Layout: l, Sandbox: s.sandbox, Router: routerOf{router}, Path: c.path(), Defaults: c.limits(), Logger: s.logger,
-		KeeperArgv: keeperArgv(self, boxes),
+		KeeperArgv: keeperArgv(self, boxes), Variables: s.variables,
 	})
 	s.repos = repo.New(repo.Config{Layout: l, Logger: s.logger})
 	addresses := c.addresses(func() string { return s.git.Addr() })
 	watcher := monitor.New(monitor.Config{Instances: s.engine, Counters: router, Client: elsewhere, Logger: s.logger})
 	s.pipeline = pipeline.New(pipeline.Config{
 		Layout: l, Recorder: s.recorder, Records: s.store, History: s.store, Refs: s.repos,
-		Builder: builder, Runner: builder, Local: s.engine, External: release.NewExternal(release.ExternalConfig{Layout: l, Runner: builder, Client: elsewhere, Logger: s.logger}), Releases: s.engine, Instances: s.engine,
-		Watcher: watcherOf{watcher}, Parse: manifest.Parse, Format: manifest.Format, Ready: remembered(s.sandbox.Check, sandboxTrust),
+		Builder: builder, Runner: builder, Local: s.engine, External: release.NewExternal(release.ExternalConfig{Layout: l, Runner: builder, Variables: s.variables, Client: elsewhere, Logger: s.logger}), Releases: s.engine, Instances: s.engine,
+		Watcher: watcherOf{watcher}, Parse: manifest.Parse, Format: manifest.Format, Ready: ready(remembered(s.sandbox.Check, sandboxTrust), s.variables),
 		Addresses: addresses, UndoTimeout: undoTimeout, Parallel: runtime.NumCPU(), Logger: s.logger,
 	})
 	s.commands = &commands{
 		layout: l, store: s.store, recorder: s.recorder, repos: s.repos, engine: s.engine, pipeline: s.pipeline, router: router,
-		addresses: addresses, sandbox: s.sandbox.Check, shutdown: sync.OnceFunc(func() { close(s.ended) }), startedAt: time.Now(), logger: s.logger,
+		variables: s.variables, addresses: addresses, sandbox: s.sandbox.Check, shutdown: sync.OnceFunc(func() { close(s.ended) }), startedAt: time.Now(), logger: s.logger,
 	}
 	s.git = gitserver.New(gitserver.Config{
 		Addr: c.SSH, HostKeyPath: l.HostKey(), HooksDir: l.Hooks(), HookProgram: hook, Repos: s.repos,
@@ -317,6 +319,9 @@ func (s *server) start(ctx context.Context) error {
 	}
 	if err := s.sandbox.Check(ctx); err != nil {
 		s.logger.Error("no sandbox: every push will be refused", "error", err)
+	}
+	if err := s.variables.Check(ctx); err != nil {
+		s.logger.Error("what needs these variables will fail", "error", err)
 	}
 	if s.config.Sandbox == string(sandbox.ModeNone) {
 		s.logger.Warn(`sandbox = "none": whoever may push may do on this machine what the server may`)

@@ -20,6 +20,9 @@ func (c *commands) status(ctx context.Context, who caller, args []string, std st
 	if err := c.sandbox(ctx); err != nil {
 		fmt.Fprintf(std.out, "NO SANDBOX: every push is refused: %v\n", err)
 	}
+	if err := c.variables.Check(ctx); err != nil && who.admin { // it names apps
+		fmt.Fprintf(std.out, "VARIABLES CANNOT BE READ: %v\n", err)
+	}
 	apps, err := c.visible(ctx, who)
 	if err != nil {
 		return err

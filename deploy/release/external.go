@@ -24,12 +24,12 @@ type Runner interface {
 	Run(ctx context.Context, job *deploy.Job, name string, step deploy.Step, vars map[string]string, log io.Writer) error
 }
 
-// ExternalConfig is what an [External] engine needs. Layout and Runner have to be set.
+// ExternalConfig is what an [External] engine needs. Layout, Runner and Variables have to be set.
 type ExternalConfig struct {
 	Layout    deploy.Layout
 	Runner    Runner
-	Variables Variables    // nil reads the file Layout.Env
-	Client    *http.Client // for Verify.URL; nil is one without redirects, proxies and kept connections
+	Variables VariableReader // for the release command; what deploys gets its own from the Runner
+	Client    *http.Client   // for Verify.URL; nil is one without redirects, proxies and kept connections
 	Logger    *slog.Logger
 }
 
@@ -45,7 +45,7 @@ func NewExternal(c ExternalConfig) *External {
 	c.Client = cmp.Or(c.Client, probeClient())
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Variables == nil {
-		c.Variables = FileVariables(c.Layout)
+		c.Variables = noVariables{}
 	}
 	return &External{directories: directories{c.Layout}, config: c}
 }
@@ -56,9 +56,9 @@ func (e *External) Start(ctx context.Context, job *deploy.Job, log io.Writer) (d
 	tree := job.Tree
 	p, err := e.make(job)
 	if err == nil && len(job.Manifest.Deploy.Release.Commands) > 0 {
-		var vars map[string]string
-		if vars, err = e.config.Variables(ctx, job.App.Name); err == nil {
-			err = e.config.Runner.Run(ctx, job, "release", job.Manifest.Deploy.Release, vars, log)
+		var vars deploy.Variables
+		if vars, err = e.config.Variables.Read(ctx, job.App.Name); err == nil {
+			err = e.config.Runner.Run(ctx, job, "release", job.Manifest.Deploy.Release, vars.All(), log)
 		}
 	}
 	if err != nil {
@@ -76,10 +76,6 @@ func (e *External) Switch(ctx context.Context, t deploy.Target, from, to deploy.
 	if err != nil {
 		return err
 	}
-	vars, err := e.config.Variables(ctx, t.App)
-	if err != nil {
-		return err
-	}
 	step, err := e.way(t, from, to, now)
 	if err != nil {
 		return err
@@ -93,7 +89,7 @@ func (e *External) Switch(ctx context.Context, t deploy.Target, from, to deploy.
 	if err := e.setRecord(t.App, now); err != nil {
 		return err
 	}
-	if err := e.command(ctx, t, step, from, to, vars); err != nil {
+	if err := e.command(ctx, t, step, from, to); err != nil {
 		return err
 	}
 	if err := e.confirm(ctx, t, to); err != nil {
@@ -129,12 +125,9 @@ func (e *External) way(t deploy.Target, from, to deploy.Number, now record) (way
 	return way{"run", p.Job.Manifest.Deploy.Run, p.Job}, nil
 }
 
-// command runs the step, with what it needs to know beside the app's own variables.
-func (e *External) command(ctx context.Context, t deploy.Target, w way, from, to deploy.Number, vars map[string]string) error {
+// command runs the step, with what it needs to know beside the variables that the Runner gives it.
+func (e *External) command(ctx context.Context, t deploy.Target, w way, from, to deploy.Number) error {
 	all := map[string]string{"SLIPWAY_FROM": from.String(), "SLIPWAY_TO": to.String()}
-	for k, v := range vars {
-		all[k] = v
-	}
 	for name, n := range map[string]deploy.Number{"SLIPWAY_FROM_REVISION": from, "SLIPWAY_TO_REVISION": to} {
 		if p, err := e.plan(t.App, n); err == nil {
 			all[name] = string(p.Job.Revision)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/variables"
 )
 
 // elsewhere is a production elsewhere: the commands of releases bring revisions there.
@@ -59,12 +60,12 @@ type externalBench struct {
 }
 
 func newExternalBench(t *testing.T) *externalBench {
-	p := &elsewhere{fail: make(map[string]error)}
+	p, layout := &elsewhere{fail: make(map[string]error)}, deploy.Layout(t.TempDir())
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
 	return &externalBench{
 		T: t, production: p, url: server.URL, target: deploy.Target{App: "shop", Environment: deploy.Production},
-		External: NewExternal(ExternalConfig{Layout: deploy.Layout(t.TempDir()), Runner: p}),
+		External: NewExternal(ExternalConfig{Layout: layout, Runner: p, Variables: variables.New(layout)}),
 	}
 }
 

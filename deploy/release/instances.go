@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -28,7 +27,7 @@ const (
 // returns when all of them are ready and kept. If one of them fails the others are given up, but not
 // ended. who is what a rejection calls the release.
 func (e *Local) run(ctx context.Context, p *plan, who string, first int) ([]deploy.Instance, error) {
-	vars, err := e.config.Variables(ctx, p.Job.App.Name)
+	vars, err := e.config.Variables.Read(ctx, p.Job.App.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +63,7 @@ func (e *Local) startAll(ctx context.Context, specs []*spec, who string) error {
 }
 
 // prepare makes an instance's folder and spec. Nothing runs there, and the spec is not written yet.
-func (e *Local) prepare(p *plan, process deploy.Process, index int, vars map[string]string) (*spec, error) {
+func (e *Local) prepare(p *plan, process deploy.Process, index int, vars deploy.Variables) (*spec, error) {
 	app, n := p.Job.App, p.Job.Number
 	s := &spec{
 		Instance:     deploy.Instance{App: app.Name, Release: n, Process: process.Name, Index: index},
@@ -81,7 +80,11 @@ func (e *Local) prepare(p *plan, process deploy.Process, index int, vars map[str
 	if err := os.MkdirAll(s.folder, 0o700); err != nil {
 		return nil, fmt.Errorf("making an instance's folder: %w", err)
 	}
-	s.Sandbox = e.surroundings(&p.Job, process.Env, process.Limits, vars)
+	var err error
+	if s.Variables, err = e.config.Variables.Seal(app.Name, vars.All()); err != nil {
+		return nil, err
+	}
+	s.Sandbox = e.surroundings(&p.Job, process.Env, process.Limits)
 	s.Sandbox.Name = sandboxName(app.Name, n, process.Name, index)
 	s.Sandbox.Argv = shell(process.Run)
 	if process.Name == deploy.WebProcess {
@@ -93,9 +96,9 @@ func (e *Local) prepare(p *plan, process deploy.Process, index int, vars map[str
 }
 
 // surroundings are what instances and the release command of a job see: the release at /app, which
-// they cannot write to, the app's storage, a private /tmp, the host's network, and the environment. The
-// operator's variables win over the manifest's, and what Slipway itself says over both.
-func (e *Local) surroundings(job *deploy.Job, env map[string]string, limits deploy.Limits, vars map[string]string) sandbox.Spec {
+// they cannot write to, the app's storage, a private /tmp, the host's network, and the environment but
+// for the app's variables. Those win over the manifest's, and what Slipway itself says over both.
+func (e *Local) surroundings(job *deploy.Job, env map[string]string, limits deploy.Limits) sandbox.Spec {
 	box := e.config.Sandbox
 	dir, storage := e.layout.Release(job.App.Name, job.Number), e.layout.Storage(job.App.Name)
 	basic := map[string]string{"PATH": e.config.Path, "HOME": box.Path(storage, "/tmp"), "LANG": "C.UTF-8"}
@@ -107,7 +110,7 @@ func (e *Local) surroundings(job *deploy.Job, env map[string]string, limits depl
 	}
 	return sandbox.Spec{
 		ID:  job.App.ID,
-		Env: environment(basic, env, vars, given),
+		Env: environment(basic, env, given),
 		Dir: box.Path(dir, "/app"),
 		Mounts: []sandbox.Mount{
 			{Source: dir, Target: "/app"},
@@ -214,12 +217,5 @@ func (s *spec) choosePort() error {
 func (s *spec) setPort(port int) {
 	s.Port = port
 	s.Instance.Addr = address("127.0.0.1", port)
-	vars := make(map[string]string)
-	for _, kv := range s.Sandbox.Env {
-		if k, v, ok := cutVariable(kv); ok {
-			vars[k] = v
-		}
-	}
-	maps.Copy(vars, map[string]string{"PORT": fmt.Sprint(port)})
-	s.Sandbox.Env = environment(vars)
+	s.Sandbox.Env = withVariables(s.Sandbox.Env, map[string]string{"PORT": fmt.Sprint(port)})
 }

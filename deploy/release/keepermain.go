@@ -7,15 +7,17 @@ import (
 	"syscall"
 
 	"slipway/deploy/keeper"
+	"slipway/deploy/mask"
 	"slipway/deploy/sandbox"
 )
 
 // KeeperMain is the main of an instance's keeper: it keeps what dir/spec.json says running in sb, until
-// it is asked to stop or ctx ends, which should be tied to SIGTERM. sb must be made as the engine's is.
+// it is asked to stop or ctx ends, which should be tied to SIGTERM. sb must be made as the engine's is;
+// open decrypts the instance's variables. What the instance says is in its log without their values.
 //
 // A person can start an instance again by hand with it: as long as "trial" is false in spec.json the
 // instance is kept.
-func KeeperMain(ctx context.Context, dir string, sb *sandbox.Sandbox, logger *slog.Logger) error {
+func KeeperMain(ctx context.Context, dir string, sb *sandbox.Sandbox, open Opener, logger *slog.Logger) error {
 	s, err := readSpec(dir)
 	if err != nil {
 		return err
@@ -32,17 +34,35 @@ func KeeperMain(ctx context.Context, dir string, sb *sandbox.Sandbox, logger *sl
 			if err := sb.KillAll(ctx, s.Sandbox.Name); err != nil {
 				return nil, err
 			}
-			p, err := sb.Start(ctx, s.Sandbox, sandbox.Stdio{Out: out, Err: out})
+			vars, err := open(s.Instance.App, s.Variables)
 			if err != nil {
 				return nil, err
 			}
-			return boxed{p}, nil
+			return startBoxed(ctx, sb, s.Sandbox, vars, out)
 		},
 	})
 }
 
+// startBoxed starts an instance with its variables, its output going to out without their values.
+func startBoxed(ctx context.Context, sb *sandbox.Sandbox, box sandbox.Spec, vars map[string]string, out *os.File) (keeper.Process, error) {
+	box.Env = withVariables(box.Env, vars)
+	stdio := sandbox.Stdio{Out: out, Err: out}
+	masked := mask.New(vars).Writer(out)
+	if len(vars) > 0 {
+		stdio = sandbox.Stdio{Out: masked, Err: masked}
+	}
+	p, err := sb.Start(ctx, box, stdio)
+	if err != nil {
+		return nil, err
+	}
+	return boxed{p, masked}, nil
+}
+
 // boxed is a sandbox as a keeper sees it.
-type boxed struct{ process *sandbox.Process }
+type boxed struct {
+	process *sandbox.Process
+	out     *mask.Writer
+}
 
 func (b boxed) PID() int                        { return b.process.PID() }
 func (b boxed) Signal(sig syscall.Signal) error { return b.process.Signal(sig) }
@@ -50,6 +70,7 @@ func (b boxed) Kill() error                     { return b.process.Kill() }
 
 func (b boxed) Wait() string {
 	result, err := b.process.Wait()
+	_ = b.out.Close() // a log that cannot be written stops nobody
 	if err != nil {
 		return keeper.NotStarted + err.Error()
 	}

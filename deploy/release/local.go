@@ -26,26 +26,22 @@ type Router interface {
 	Drain(ctx context.Context, app deploy.AppName, release deploy.Number, timeout time.Duration) error
 }
 
-// Variables reads an app's own variables, such as DATABASE_URL.
-type Variables func(ctx context.Context, app deploy.AppName) (map[string]string, error)
-
-// Config is what a [Local] engine needs. Layout, Sandbox, Router and KeeperArgv have to be set; other
-// zero values mean the defaults named.
+// Config is what a [Local] engine needs. Layout, Sandbox, Router, KeeperArgv and Variables have to be
+// set; other zero values mean the defaults named.
 type Config struct {
 	Layout  deploy.Layout
 	Sandbox *sandbox.Sandbox
 	Router  Router
 	// KeeperArgv, followed by an instance's folder, is a program that calls [KeeperMain] with it.
 	KeeperArgv []string
-	// Variables reads an app's own variables; nil reads the file Layout.Env.
-	Variables Variables
-	Path      string        // PATH of instances; the usual folders
-	Defaults  deploy.Limits // of a process or release command that sets none itself
-	Settle    time.Duration // how long a process without traffic must run to count as ready; 500 ms
-	Grace     time.Duration // between TERM and KILL when an instance is stopped; 10 s
-	LogBytes  int64         // of one log file of an instance; 8 MiB
-	LogFiles  int           // log files of an instance; 3
-	Logger    *slog.Logger
+	Variables  Variables
+	Path       string        // PATH of instances; the usual folders
+	Defaults   deploy.Limits // of a process or release command that sets none itself
+	Settle     time.Duration // how long a process without traffic must run to count as ready; 500 ms
+	Grace      time.Duration // between TERM and KILL when an instance is stopped; 10 s
+	LogBytes   int64         // of one log file of an instance; 8 MiB
+	LogFiles   int           // log files of an instance; 3
+	Logger     *slog.Logger
 }
 
 // Local runs releases as processes on this machine.
@@ -73,7 +69,7 @@ func NewLocal(c Config) *Local {
 	c.LogFiles = cmp.Or(c.LogFiles, 3)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Variables == nil {
-		c.Variables = FileVariables(c.Layout)
+		c.Variables = noVariables{}
 	}
 	return &Local{directories: directories{c.Layout}, config: c, client: probeClient()}
 }

@@ -22,6 +22,7 @@ import (
 	"slipway/deploy"
 	"slipway/deploy/keeper"
 	"slipway/deploy/sandbox"
+	"slipway/deploy/variables"
 )
 
 // TestMain makes this test binary the keeper of the instances that the tests start, and a server to be
@@ -55,7 +56,7 @@ func keeperMain(mode, group, dir string) {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	if err := KeeperMain(ctx, dir, box(mode, group), logger); err != nil {
+	if err := KeeperMain(ctx, dir, box(mode, group), variables.New(deploy.LayoutOf(dir)).Open, logger); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -119,8 +120,26 @@ func engine(layout deploy.Layout, mode sandbox.Mode, group string, router Router
 	return NewLocal(Config{
 		Layout: layout, Sandbox: box(string(mode), group), Router: router,
 		KeeperArgv: []string{os.Args[0], "keeper", string(mode), group},
+		Variables:  variables.New(layout),
 		Settle:     100 * time.Millisecond, Grace: 5 * time.Second,
 	})
+}
+
+// set makes vars the variables of the app.
+func (b *bench) set(vars map[string]string) {
+	b.Helper()
+	var all deploy.Variables
+	for name, value := range vars {
+		all = append(all, deploy.Variable{Name: name, Value: value})
+	}
+	if err := os.MkdirAll(b.layout.App(b.target.App), 0o755); err != nil {
+		b.Fatal(err)
+	}
+	replace := func(deploy.Variables) (deploy.Variables, error) { return all, nil }
+	record := func(context.Context) error { return nil }
+	if err := variables.New(b.layout).Change(b.Context(), b.target.App, replace, record); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // revisionOf makes up the revision of deployment n.

@@ -111,10 +111,7 @@ func TestSurroundings(t *testing.T) {
 	job := b.job(3, "", func(m *deploy.Manifest) {
 		m.Processes[0].Env = map[string]string{"A": "manifest", "B": "manifest", "SLIPWAY_APP": "forged"}
 	})
-	env := "# what the operator set\nA=operator\nexport QUOTED=\"two\\nlines\"\n\nSPACED = 'as is '\n"
-	if err := os.WriteFile(b.layout.Env("shop"), []byte(env), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	b.set(map[string]string{"A": "operator", "QUOTED": "two\nlines", "SPACED": "as is "})
 	i := b.started(job).Instances[0]
 	_, port, _ := strings.Cut(i.Addr, ":")
 	for name, want := range map[string]string{
@@ -260,9 +257,7 @@ func TestRestart(t *testing.T) {
 	if err := b.Switch(t.Context(), b.target, 0, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(b.layout.Env("shop"), []byte("NEW=yes\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	b.set(map[string]string{"NEW": "yes"})
 	if err := b.Restart(t.Context(), b.target); err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +273,7 @@ func TestRestart(t *testing.T) {
 	if err := os.WriteFile(b.layout.Env("shop"), []byte("broken\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Restart(t.Context(), b.target); err == nil || !strings.Contains(err.Error(), "line 1 is not KEY=VALUE") {
+	if err := b.Restart(t.Context(), b.target); err == nil || !strings.Contains(err.Error(), "it is not encrypted by Slipway") {
 		t.Errorf("with a broken file: %v", err)
 	}
 	if get(now[0], "/env/NEW") != "yes" {
@@ -314,18 +309,16 @@ func TestReleaseCommand(t *testing.T) {
 	b := newBench(t)
 	var log strings.Builder
 	job := b.job(1, "", func(m *deploy.Manifest) {
-		m.Deploy.Release.Commands = []string{"echo migrating $SECRET > $SLIPWAY_STORAGE/db", "touch x 2>/dev/null || echo the release is read-only"}
+		m.Deploy.Release.Commands = []string{"echo migrating $SECRET > $SLIPWAY_STORAGE/db", "touch x 2>/dev/null || echo the release is read-only", "echo leaks $SECRET"}
 	})
-	if err := os.WriteFile(b.layout.Env("shop"), []byte("SECRET=s3\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	b.set(map[string]string{"SECRET": "s3cret"})
 	if _, err := b.Start(t.Context(), job, &log); err != nil {
 		t.Fatal(err)
 	}
-	if db, err := os.ReadFile(filepath.Join(b.layout.Storage("shop"), "db")); string(db) != "migrating s3\n" || err != nil {
+	if db, err := os.ReadFile(filepath.Join(b.layout.Storage("shop"), "db")); string(db) != "migrating s3cret\n" || err != nil {
 		t.Errorf("it wrote %q, %v", db, err)
 	}
-	for _, want := range []string{"$ echo migrating $SECRET > $SLIPWAY_STORAGE/db\n", "the release is read-only\n", "process web is ready at 127.0.0.1:"} {
+	for _, want := range []string{"$ echo migrating $SECRET > $SLIPWAY_STORAGE/db\n", "the release is read-only\n", "leaks [SECRET]\n", "process web is ready at 127.0.0.1:"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %q: %s", want, &log)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"slipway/deploy"
+	"slipway/deploy/mask"
 	"slipway/deploy/sandbox"
 )
 
@@ -18,11 +19,12 @@ func (e *Local) releaseCommand(ctx context.Context, job *deploy.Job, log io.Writ
 	if len(step.Commands) == 0 {
 		return nil
 	}
-	vars, err := e.config.Variables(ctx, job.App.Name)
+	vars, err := e.config.Variables.Read(ctx, job.App.Name)
 	if err != nil {
 		return err
 	}
-	box := e.surroundings(job, step.Env, step.Limits, vars)
+	box := e.surroundings(job, step.Env, step.Limits)
+	box.Env = withVariables(box.Env, vars.All())
 	box.Name = sandboxPrefix(job.App.Name, job.Number) + "release"
 	box.Argv = script(step.Commands)
 	box.Limits.Time = either(step.Limits.Timeout, e.config.Defaults.Timeout)
@@ -30,11 +32,13 @@ func (e *Local) releaseCommand(ctx context.Context, job *deploy.Job, log io.Writ
 		return fmt.Errorf("running the release command: %w", err)
 	}
 	out := &recent{to: log}
-	p, err := e.config.Sandbox.Start(ctx, box, sandbox.Stdio{Out: out, Err: out})
+	masked := mask.New(vars.All()).Writer(out)
+	p, err := e.config.Sandbox.Start(ctx, box, sandbox.Stdio{Out: masked, Err: masked})
 	if err != nil {
 		return fmt.Errorf("running the release command: %w", err)
 	}
 	result, err := p.Wait()
+	_ = masked.Close() // recent never fails
 	if err != nil {
 		return fmt.Errorf("running the release command: %w", err)
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // spec is an instance's spec.json: everything its keeper needs, so that a person can start the
-// instance again from its folder alone. It holds the app's variables; mode 0600.
+// instance again from its folder and the server's key alone. Mode 0600.
 type spec struct {
 	Instance     deploy.Instance `json:"instance"`
 	Revision     deploy.OID      `json:"revision"`
@@ -32,7 +32,9 @@ type spec struct {
 	Grace    time.Duration `json:"grace"`
 	LogBytes int64         `json:"logBytes"`
 	LogFiles int           `json:"logFiles"`
-	Sandbox  sandbox.Spec  `json:"sandbox"`
+	Sandbox  sandbox.Spec  `json:"sandbox"` // its environment is without Variables
+	// Variables are the app's own as they were when the instance was made, encrypted; "" for none.
+	Variables string `json:"variables,omitempty"`
 
 	folder string
 }

@@ -105,7 +105,7 @@ func (e *Local) find(ctx context.Context, t deploy.Target, n deploy.Number) (fle
 	if err := e.makeStorage(p.Job.App); err != nil {
 		return fleet{}, err
 	}
-	vars, err := e.config.Variables(ctx, t.App)
+	vars, err := e.config.Variables.Read(ctx, t.App)
 	if err != nil {
 		return fleet{}, err
 	}

@@ -2,7 +2,6 @@ package release
 
 import (
 	"io"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -33,48 +32,6 @@ func TestShell(t *testing.T) {
 			t.Errorf("shell(%q) = %q, want %q", run, got, want)
 		}
 	}
-}
-
-func TestParseVariables(t *testing.T) {
-	const text = `# a comment
-A=1
-export B = two words # not a comment
-
-C="line\nbreak" 
-D='as "it" is'
-E=
-F=a=b
-`
-	want := map[string]string{"A": "1", "B": "two words # not a comment", "C": "line\nbreak", "D": `as "it" is`, "E": "", "F": "a=b"}
-	got, err := ParseVariables(strings.NewReader(text))
-	if err != nil || !maps.Equal(got, want) {
-		t.Errorf("got %q, %v, want %q", got, err, want)
-	}
-	for text, want := range map[string]string{
-		"A=1\nsecret":    "line 2 is not KEY=VALUE",
-		"1A=secret":      "line 1 is not KEY=VALUE",
-		"A-B=secret":     "line 1 is not KEY=VALUE",
-		"\n\nA=\"secret": "line 3: the quotes of A do not match",
-	} {
-		if _, err := ParseVariables(strings.NewReader(text)); err == nil || err.Error() != want {
-			t.Errorf("%q: %v, want %s", text, err, want)
-		}
-	}
-}
-
-func FuzzParseVariables(f *testing.F) {
-	f.Add("A=1\n#\nexport B='x'\nC=\"\\n\"")
-	f.Fuzz(func(t *testing.T, text string) {
-		vars, err := ParseVariables(strings.NewReader(text))
-		if err != nil {
-			return
-		}
-		for key := range vars {
-			if !variableName.MatchString(key) {
-				t.Errorf("%q became a name", key)
-			}
-		}
-	})
 }
 
 func TestLabel(t *testing.T) {
