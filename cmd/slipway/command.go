@@ -72,6 +72,12 @@ func table() []command {
 		{"redeploy", (*commands).redeploy},
 		{"freeze", (*commands).freeze},
 		{"unfreeze", (*commands).unfreeze},
+		{"config set", (*commands).configSet},
+		{"config unset", (*commands).configUnset},
+		{"config list", (*commands).configList},
+		{"run", (*commands).runOne},
+		{"logs", (*commands).logs},
+		{"restart", (*commands).restart},
 		{"shutdown", (*commands).stop},
 	}
 }
@@ -96,7 +102,7 @@ func (c *commands) run(ctx context.Context, who caller, args []string, std stdio
 	if ctx.Err() != nil {
 		return exitFailed
 	}
-	c.logger.Error("running a command", "command", strings.Join(args, " "), "user", who.actor.Name, "error", err)
+	c.logger.Error("running a command", "command", loggable(args), "user", who.actor.Name, "error", err)
 	if who.user == "" {
 		fmt.Fprintf(std.err, "slipway: internal error: %v\n", err)
 	} else {

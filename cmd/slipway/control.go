@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"slipway/deploy"
 	"slipway/deploy/audit"
@@ -93,6 +94,7 @@ func (c *control) serve(ctx context.Context, conn net.Conn) {
 		return
 	}
 	out := &frames{conn: conn, lost: cancel}
+	go out.look(ctx)
 	who := caller{actor: deploy.Actor{Type: deploy.ActorOperator, Name: "operator", Origin: "socket"}, admin: true}
 	status := c.commands.run(ctx, who, r.Args, stdio{in, out.channel(frameOut), out.channel(frameErr)})
 	out.write(frameExit, []byte{byte(status)})
@@ -111,6 +113,24 @@ func (f *frames) write(kind byte, b []byte) {
 	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(b)))
 	if _, err := f.conn.Write(append(head, b...)); err != nil {
 		f.lost()
+	}
+}
+
+// lookInterval is how often a client that is told nothing is looked after.
+const lookInterval = time.Second
+
+// look writes nothing now and then until ctx ends, which finds out when the client has gone: the end of
+// its input alone does not tell.
+func (f *frames) look(ctx context.Context) {
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			f.write(frameOut, nil)
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -136,7 +156,7 @@ func remoteCommand(ctx context.Context, data string, args []string, std stdio) e
 	if err != nil {
 		return err
 	}
-	args, input, err := readKeyFile(args, std.in)
+	args, input, err := inputOf(args, std.in)
 	if err != nil {
 		return err
 	}
@@ -150,6 +170,9 @@ func remoteCommand(ctx context.Context, data string, args []string, std stdio) e
 	b, err := json.Marshal(request{Args: args})
 	if err != nil {
 		return err
+	}
+	if len(b) >= maxRequest {
+		return usageError(fmt.Sprintf("the command is longer than %d KiB: give a long value by its input", maxRequest>>10))
 	}
 	if _, err := conn.Write(append(b, '\n')); err != nil {
 		return fmt.Errorf("sending the command: %w", err)
@@ -174,6 +197,19 @@ func unreachable(dir string, err error) error {
 		return fmt.Errorf("the server in %s is another user's: run this as that user, or as ssh HOST COMMAND", dir)
 	}
 	return fmt.Errorf("no server runs in %s (%w)\nstart one with: slipway serve -data %s", dir, err, dir)
+}
+
+// inputOf returns what is sent of a command and what goes along as its standard input, nil for nothing.
+func inputOf(args []string, in io.Reader) ([]string, io.Reader, error) {
+	switch {
+	case args[0] == "run": // what follows is another program's command line
+		return args, in, nil
+	case args[0] == "config" && slices.Contains(args, "-"):
+		return args, in, nil
+	case args[0] == "config":
+		return args, nil, nil
+	}
+	return readKeyFile(args, in)
 }
 
 // keyFlag is -key=FILE, or -key with the file in the next word.
