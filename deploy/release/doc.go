@@ -15,6 +15,8 @@
 //	apps/shop/instances/external.json  which release was brought to production elsewhere
 //	deployments/42/web.1.log           what an instance said last, after it was stopped
 //
+// The app's own variables are in spec.json only encrypted, and their values are kept out of output.log.
+//
 // Nothing is remembered but in these files, so every operation can be repeated by a server that finds
 // it half done. The package decides nothing: whether a candidate is good, what to keep and when to go
 // back is for its caller to say. One change of an app at a time is the caller's duty, too; looking
