@@ -47,6 +47,9 @@ func (l Layout) App(a AppName) string { return l.at("apps", string(a)) }
 // Work is where the tree of deployment n is built and tested, before it becomes a release.
 func (l Layout) Work(a AppName, n Number) string { return l.at("apps", string(a), "work", n.String()) }
 
+// Spare is the tree that the next work tree of an app is made from.
+func (l Layout) Spare(a AppName) string { return l.at("apps", string(a), "spare") }
+
 // Releases is the folder of an app's releases.
 func (l Layout) Releases(a AppName) string { return l.at("apps", string(a), "releases") }
 

@@ -143,6 +143,9 @@ func (c *commands) removeApp(ctx context.Context, app deploy.App) error {
 	if err := c.repos.Remove(ctx, app.Name); err != nil {
 		return err
 	}
+	if err := c.trees.Drop(ctx, app.Name); err != nil {
+		return err
+	}
 	return os.RemoveAll(c.layout.App(app.Name))
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/audit"
+	"slipway/deploy/checkout"
 	"slipway/deploy/pipeline"
 	"slipway/deploy/release"
 	"slipway/deploy/store"
@@ -28,6 +29,7 @@ type commands struct {
 	engine    *release.Local
 	pipeline  *pipeline.Pipeline
 	variables *variables.Store
+	trees     *checkout.Trees
 	router    *traffic.Client
 	addresses pipeline.Addresses
 	sandbox   func(context.Context) error // what is missing to build; nil for nothing

@@ -25,6 +25,7 @@ import (
 	"slipway/deploy"
 	"slipway/deploy/audit"
 	"slipway/deploy/build"
+	"slipway/deploy/checkout"
 	"slipway/deploy/manifest"
 	"slipway/deploy/monitor"
 	"slipway/deploy/pipeline"
@@ -86,6 +87,7 @@ type server struct {
 	variables  *variables.Store
 	engine     *release.Local
 	pipeline   *pipeline.Pipeline
+	trees      *checkout.Trees
 	repos      *repo.Store
 	git        *gitserver.Server
 	commands   *commands
@@ -182,17 +184,22 @@ func (s *server) wire(hook []byte) error {
 		KeeperArgv: keeperArgv(self, boxes), Variables: s.variables,
 	})
 	s.repos = repo.New(repo.Config{Layout: l, Logger: s.logger})
+	s.trees = checkout.New(checkout.Config{Layout: l, Repository: s.repos, Owner: s.sandbox.HostID, Logger: s.logger})
 	addresses := c.addresses(func() string { return s.git.Addr() })
 	watcher := monitor.New(monitor.Config{Instances: s.engine, Counters: router, Client: elsewhere, Logger: s.logger})
 	s.pipeline = pipeline.New(pipeline.Config{
 		Layout: l, Recorder: s.recorder, Records: s.store, History: s.store, Refs: s.repos,
-		Builder: builder, Runner: builder, Local: s.engine, External: release.NewExternal(release.ExternalConfig{Layout: l, Runner: builder, Variables: s.variables, Client: elsewhere, Logger: s.logger}), Releases: s.engine, Instances: s.engine,
-		Watcher: watcherOf{watcher}, Parse: manifest.Parse, Format: manifest.Format, Ready: ready(remembered(s.sandbox.Check, sandboxTrust), s.variables),
+		Trees: s.trees, Builder: builder, Runner: builder,
+		Local:    s.engine,
+		External: release.NewExternal(release.ExternalConfig{Layout: l, Runner: builder, Variables: s.variables, Client: elsewhere, Logger: s.logger}),
+		Releases: s.engine, Instances: s.engine, Watcher: watcherOf{watcher},
+		Parse: manifest.Parse, Format: manifest.Format, Ready: ready(remembered(s.sandbox.Check, sandboxTrust), s.variables),
 		Addresses: addresses, UndoTimeout: undoTimeout, Parallel: runtime.NumCPU(), Logger: s.logger,
 	})
 	s.commands = &commands{
-		layout: l, store: s.store, recorder: s.recorder, repos: s.repos, engine: s.engine, pipeline: s.pipeline, router: router,
-		variables: s.variables, addresses: addresses, sandbox: s.sandbox.Check, shutdown: sync.OnceFunc(func() { close(s.ended) }), startedAt: time.Now(), logger: s.logger,
+		layout: l, store: s.store, recorder: s.recorder, repos: s.repos, engine: s.engine, pipeline: s.pipeline,
+		variables: s.variables, trees: s.trees, router: router,
+		addresses: addresses, sandbox: s.sandbox.Check, shutdown: sync.OnceFunc(func() { close(s.ended) }), startedAt: time.Now(), logger: s.logger,
 	}
 	s.git = gitserver.New(gitserver.Config{
 		Addr: c.SSH, HostKeyPath: l.HostKey(), HooksDir: l.Hooks(), HookProgram: hook, Repos: s.repos,
@@ -254,6 +261,7 @@ func (s *server) run(ctx context.Context, std stdio) error {
 			front.Go(func() error { return s.failing(stop, listener.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.health(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.pipeline.Tend(pushing)) })
+			front.Go(func() error { return s.failing(stop, s.trees.Run(pushing)) })
 			front.Go(func() error { return s.untilShutdown(pushing, stop) })
 			s.announce(pushing, std.err)
 		}
@@ -345,7 +353,10 @@ func (s *server) start(ctx context.Context) error {
 	case <-time.After(routerTimeout):
 		return fmt.Errorf("the router did not start within %s: read %s", routerTimeout, filepath.Join(s.config.layout.Router(), "log"))
 	}
-	return s.pipeline.Settle(ctx)
+	if err := s.pipeline.Settle(ctx); err != nil {
+		return err
+	}
+	return s.treesAhead(ctx, apps)
 }
 
 // bootID tells one boot of this machine from another; proc(5).

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -133,7 +134,7 @@ func TestRunLeavesAReleaseAlone(t *testing.T) {
 	if err := w.builder.Run(t.Context(), w.job, "run", deploy.Step{Commands: []string{"ls /app"}, Cache: []string{"x"}}, nil, &log); err != nil {
 		t.Fatal(err, log.String())
 	}
-	if got := owner(t, release); got != os.Getuid() {
+	if got := ownerOf(t, release); got != os.Getuid() {
 		t.Errorf("the release belongs to %d", got)
 	}
 }
@@ -161,10 +162,10 @@ func TestFilesBelongToTheSandbox(t *testing.T) {
 	if log, err := w.build("echo y > a/b"); err != nil {
 		t.Fatal(err, log)
 	}
-	if got := owner(t, filepath.Join(w.job.Tree, "a", "b")); got != uid {
+	if got := ownerOf(t, filepath.Join(w.job.Tree, "a", "b")); got != uid {
 		t.Errorf("a/b belongs to %d, want %d", got, uid)
 	}
-	if got := owner(t, outside); got != os.Getuid() {
+	if got := ownerOf(t, outside); got != os.Getuid() {
 		t.Errorf("a file outside belongs to %d", got)
 	}
 }
@@ -216,4 +217,13 @@ func BenchmarkStep(b *testing.B) {
 			}
 		})
 	}
+}
+
+func ownerOf(t *testing.T, path string) int {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(info.Sys().(*syscall.Stat_t).Uid)
 }

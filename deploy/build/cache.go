@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"slipway/deploy"
+	"slipway/deploy/owner"
 )
 
 // A cache folder of an app holds
@@ -41,7 +42,7 @@ func (c cache) make(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("making cache: %w", err)
 	}
-	return own(dir, c.uid, c.gid)
+	return owner.Give(dir, c.uid, c.gid)
 }
 
 // places makes the folders of names in the cache, and in the tree where they will be mounted, and

@@ -12,6 +12,7 @@ import (
 	"slipway/deploy"
 	"slipway/deploy/build/inner"
 	"slipway/deploy/mask"
+	"slipway/deploy/owner"
 	"slipway/deploy/sandbox"
 )
 
@@ -106,7 +107,7 @@ func (a *attempt) own(uid, gid int) error {
 	a.owning.Lock()
 	defer a.owning.Unlock()
 	if !a.released() {
-		if err := own(a.job.Tree, uid, gid); err != nil {
+		if err := owner.Give(a.job.Tree, uid, gid); err != nil {
 			return err
 		}
 	}

@@ -190,6 +190,7 @@ func (p *Pipeline) deploy(d *deployment) error {
 	if err := d.record(d.ctx, event); err != nil {
 		return err
 	}
+	defer p.Trees.Ahead(d.app, d.New)
 	ready := p.prepare
 	if rollsBack(&d.Deployment) {
 		ready = p.candidateAgain

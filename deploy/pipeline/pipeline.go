@@ -17,6 +17,7 @@ type Config struct {
 	Records   Records
 	History   History
 	Refs      Refs
+	Trees     Trees
 	Builder   Builder
 	Runner    Runner
 	Local     Engine // instances on this machine

@@ -76,12 +76,14 @@ func (p *Pipeline) checkout(d *deployment) (*deploy.Job, error) {
 		Number: d.Number, App: d.app, Revision: d.New, Commit: d.Commit, Pusher: d.Pusher,
 		Tree: p.Layout.Work(d.App, d.Number),
 	}
+	var notes []string
 	err := d.stage(d.ctx, deploy.StageCheckout, func(ctx context.Context, log io.Writer) error {
-		if err := emptyDir(job.Tree); err != nil {
+		var err error
+		if notes, err = p.Trees.Checkout(ctx, job); err != nil {
 			return err
 		}
-		if err := d.offer.Revision.Checkout(ctx, job.Tree); err != nil {
-			return err
+		for _, note := range notes {
+			fmt.Fprintln(log, note)
 		}
 		m, err := p.Builder.Read(ctx, job.Tree)
 		if err != nil {
@@ -92,6 +94,9 @@ func (p *Pipeline) checkout(d *deployment) (*deploy.Job, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, note := range notes {
+		d.term.note(plain(note))
 	}
 	if job.Manifest.Detected {
 		d.term.detected(p.Format(job.Manifest))
@@ -106,16 +111,6 @@ func (p *Pipeline) keepManifest(d *deployment, m *deploy.Manifest, log io.Writer
 	text := p.Format(m)
 	fmt.Fprintf(log, "%s of %s checked out\n", d.New, d.App)
 	return os.WriteFile(filepath.Join(p.Layout.Deployment(d.Number), ManifestFile), text, 0o600)
-}
-
-func emptyDir(dir string) error {
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("clearing the work tree: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("making the work tree: %w", err)
-	}
-	return nil
 }
 
 // discard clears away what a deployment that will not be switched has made.

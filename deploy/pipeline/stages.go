@@ -40,6 +40,15 @@ type Refs interface {
 	Keep(context.Context, deploy.AppName, deploy.Number, deploy.OID) error
 }
 
+// Trees makes work trees.
+type Trees interface {
+	// Checkout makes job.Tree hold the job's revision and nothing else, in place of what was there. It
+	// returns what the pusher should know of the tree.
+	Checkout(ctx context.Context, job *deploy.Job) (notes []string, err error)
+	// Ahead says from where the app's next checkout will likely begin. It returns at once.
+	Ahead(deploy.App, deploy.OID)
+}
+
 // Builder turns a tree into what is deployed, and tests it.
 type Builder interface {
 	Read(ctx context.Context, tree string) (*deploy.Manifest, error)

@@ -35,6 +35,7 @@ type world struct {
 	started  map[deploy.Number]bool
 	current  deploy.Number
 	manifest deploy.Manifest
+	notes    []string // on its tree
 	verdict  deploy.WatchResult
 
 	fail       map[string]error // by step name, what it answers
@@ -117,7 +118,7 @@ func (w *process) step(name string, effect func() error) error {
 func (w *world) pipeline() *Pipeline {
 	s := &process{world: w, generation: w.generation}
 	return New(Config{
-		Layout: w.layout, Recorder: s, Records: s, History: s, Refs: s, Builder: s, Runner: s,
+		Layout: w.layout, Recorder: s, Records: s, History: s, Refs: s, Trees: s, Builder: s, Runner: s,
 		Local: local{s}, External: elsewhere{}, Releases: s, Instances: s, Watcher: s,
 		Ready:  func(context.Context) error { return nil },
 		Parse:  func(string, []byte) (*deploy.Manifest, error) { return &w.manifest, nil },
@@ -281,7 +282,16 @@ func (tx *refTx) Abort() error {
 	return nil
 }
 
-// Builder and runner.
+// Trees, builder and runner.
+
+func (w *process) Checkout(_ context.Context, job *deploy.Job) ([]string, error) {
+	if err := os.MkdirAll(job.Tree, 0o755); err != nil {
+		return nil, err
+	}
+	return w.notes, os.WriteFile(filepath.Join(job.Tree, "file"), []byte(job.Revision), 0o644)
+}
+
+func (w *process) Ahead(deploy.App, deploy.OID) {}
 
 func (w *process) Read(context.Context, string) (*deploy.Manifest, error) {
 	m := w.manifest

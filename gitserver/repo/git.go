@@ -106,12 +106,18 @@ func output(cmd *exec.Cmd) ([]byte, error) {
 
 // run runs cmd, keeping the end of what it says on its standard error for the error.
 func run(cmd *exec.Cmd) error {
+	_, err := runSaying(cmd)
+	return err
+}
+
+// runSaying is run for a command whose complaints matter though it succeeds.
+func runSaying(cmd *exec.Cmd) (said string, err error) {
 	stderr := &tail{limit: 4 << 10}
 	cmd.Stderr = stderr
 	if err := cmd.Run(); err != nil {
-		return &gitError{command: subcommand(cmd), stderr: stderr.String(), err: err}
+		return "", &gitError{command: subcommand(cmd), stderr: stderr.String(), err: err}
 	}
-	return nil
+	return stderr.String(), nil
 }
 
 // subcommand names what cmd does, for people: "git read-tree".

@@ -127,12 +127,17 @@ func (r *revision) Checkout(ctx context.Context, dir string) error {
 	if err := r.refuseSubmodules(ctx, index); err != nil {
 		return err
 	}
-	cmd := r.store.in(ctx, r.app, "-c", "core.fsync=none", "-c", "checkout.workers=0", "--work-tree="+dir, "checkout-index", "--all", "--force", "--quiet")
-	cmd.Env = append(cmd.Env, index)
-	if err := run(cmd); err != nil {
+	if err := r.store.writeIndex(ctx, r.app, dir, index); err != nil {
 		return fmt.Errorf("checking out %s: %w", r.oid.Short(), err)
 	}
 	return nil
+}
+
+// writeIndex writes the files of an index, named by git's variable for it, into dir.
+func (s *Store) writeIndex(ctx context.Context, app deploy.AppName, dir, index string) error {
+	cmd := s.in(ctx, app, "-c", "core.fsync=none", "-c", "checkout.workers=0", "--work-tree="+dir, "checkout-index", "--all", "--force", "--quiet")
+	cmd.Env = append(cmd.Env, index)
+	return run(cmd)
 }
 
 // readTree fills an index, which refuses paths that must not be written.
@@ -152,6 +157,14 @@ func (r *revision) readTree(ctx context.Context, index string) error {
 	return nil
 }
 
+// submoduleMode is how a tree marks the commit of another repository.
+const submoduleMode = "160000"
+
+func refuseSubmodule(path string) error {
+	return deploy.Reject(deploy.CodeCheckout, "submodule at path %s is not supported: vendor it", Printable(path, 200)).
+		WithHint("put its files into this repository:\n  git rm --cached %[1]s && rm -rf %[1]s/.git && git add %[1]s", Printable(path, 200))
+}
+
 // refuseSubmodules looks for entries that are commits of other repositories.
 func (r *revision) refuseSubmodules(ctx context.Context, index string) error {
 	cmd := r.store.in(ctx, r.app, "ls-files", "-z", "--stage")
@@ -161,10 +174,9 @@ func (r *revision) refuseSubmodules(ctx context.Context, index string) error {
 		return fmt.Errorf("checking out %s: %w", r.oid.Short(), err)
 	}
 	for entry := range bytes.SplitSeq(entries, []byte{0}) {
-		if bytes.HasPrefix(entry, []byte("160000 ")) {
+		if bytes.HasPrefix(entry, []byte(submoduleMode+" ")) {
 			_, path, _ := strings.Cut(string(entry), "\t")
-			return deploy.Reject(deploy.CodeCheckout, "submodule at path %s is not supported: vendor it", Printable(path, 200)).
-				WithHint("put its files into this repository:\n  git rm --cached %[1]s && rm -rf %[1]s/.git && git add %[1]s", Printable(path, 200))
+			return refuseSubmodule(path)
 		}
 	}
 	return nil
