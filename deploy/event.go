@@ -51,11 +51,14 @@ const (
 	EventDrift          EventType = "drift.found"     // none; Reason
 
 	// The events of work by hand. A variable's value is in none of them.
-	EventVariableSet   EventType = "variable.set"   // Variable
-	EventVariableUnset EventType = "variable.unset" // Variable
-	EventVariablesRead EventType = "variables.read" // none; somebody was shown the values
-	EventRunStarted    EventType = "run.started"    // RunData; Deployment numbers the release
-	EventRestarted     EventType = "restart.done"   // none; Deployment numbers the release; Outcome
+	EventVariableSet     EventType = "variable.set"     // Variable
+	EventVariableUnset   EventType = "variable.unset"   // Variable
+	EventVariablesRead   EventType = "variables.read"   // none; somebody was shown the values
+	EventRunStarted      EventType = "run.started"      // RunData; Deployment numbers the release
+	EventRestarted       EventType = "restart.done"     // none; Deployment numbers the release; Outcome
+	EventLogsPruned      EventType = "logs.pruned"      // PrunedData: Deployments
+	EventRevisionsPruned EventType = "revisions.pruned" // PrunedData: Deployments
+	EventCachePruned     EventType = "cache.pruned"     // PrunedData: Entries, Bytes
 )
 
 // ActorType says what kind of thing acted.
@@ -154,4 +157,11 @@ type RunData struct {
 // HookData is the data of EventHookRan.
 type HookData struct {
 	Hook string `json:"hook"`
+}
+
+// PrunedData is the data of the events that tell of a removal; they are recorded before it.
+type PrunedData struct {
+	Deployments []Number `json:"deployments,omitempty"` // whose logs or revisions go
+	Entries     []string `json:"entries,omitempty"`     // folders of a cache
+	Bytes       int64    `json:"bytes,omitempty"`
 }

@@ -39,6 +39,11 @@ type config struct {
 	Disk       string              `toml:"disk"`
 	FileSize   string              `toml:"file_size"`
 
+	KeepLogs     string `toml:"keep_logs"`
+	KeepRejected int    `toml:"keep_rejected"`
+	Cache        string `toml:"cache"`
+	MinFree      string `toml:"min_free"`
+
 	layout deploy.Layout
 }
 
@@ -47,6 +52,7 @@ func defaultConfig() config {
 		SSH: ":2222", HTTP: "127.0.0.1:8080", Proxy: ":8000", Host: "localhost", Domain: "localhost",
 		Sandbox: string(sandbox.ModeBubblewrap), Egress: []string{"*"}, MaxPush: "1GiB",
 		Memory: "2GiB", Processes: 512, Disk: "8GiB", FileSize: "4GiB",
+		KeepLogs: "90d", KeepRejected: 200, Cache: "10GiB", MinFree: "1GiB",
 	}
 }
 
@@ -105,10 +111,16 @@ func (c *config) check() error {
 	if c.Sandbox != string(sandbox.ModeBubblewrap) && c.Sandbox != string(sandbox.ModeNone) {
 		return fmt.Errorf(`sandbox = %q: it is "bubblewrap" or "none"`, c.Sandbox)
 	}
-	for key, value := range map[string]string{"max_push": c.MaxPush, "memory": c.Memory, "disk": c.Disk, "file_size": c.FileSize} {
+	for key, value := range map[string]string{"max_push": c.MaxPush, "memory": c.Memory, "disk": c.Disk, "file_size": c.FileSize, "cache": c.Cache, "min_free": c.MinFree} {
 		if _, err := parseSize(value); err != nil {
 			return fmt.Errorf("%s = %q: %w", key, value, err)
 		}
+	}
+	if _, err := parseDays(c.KeepLogs); err != nil {
+		return fmt.Errorf("keep_logs = %q: %w", c.KeepLogs, err)
+	}
+	if c.KeepRejected < 0 {
+		return fmt.Errorf("keep_rejected = %d: it is a number of revisions", c.KeepRejected)
 	}
 	for key, value := range map[string]string{"ssh": c.SSH, "http": c.HTTP, "proxy": c.Proxy} {
 		if _, _, err := net.SplitHostPort(value); err != nil {

@@ -30,6 +30,7 @@ import (
 	"slipway/deploy/monitor"
 	"slipway/deploy/pipeline"
 	"slipway/deploy/release"
+	"slipway/deploy/retention"
 	"slipway/deploy/sandbox"
 	"slipway/deploy/sandbox/egress"
 	"slipway/deploy/store"
@@ -88,6 +89,7 @@ type server struct {
 	engine     *release.Local
 	pipeline   *pipeline.Pipeline
 	trees      *checkout.Trees
+	retention  *retention.Keeper
 	repos      *repo.Store
 	git        *gitserver.Server
 	commands   *commands
@@ -184,7 +186,7 @@ func (s *server) wire(hook []byte) error {
 		KeeperArgv: keeperArgv(self, boxes), Variables: s.variables,
 	})
 	s.repos = repo.New(repo.Config{Layout: l, Logger: s.logger})
-	s.trees = checkout.New(checkout.Config{Layout: l, Repository: s.repos, Owner: s.sandbox.HostID, Logger: s.logger})
+	s.wireTrees()
 	addresses := c.addresses(func() string { return s.git.Addr() })
 	watcher := monitor.New(monitor.Config{Instances: s.engine, Counters: router, Client: elsewhere, Logger: s.logger})
 	s.pipeline = pipeline.New(pipeline.Config{
@@ -193,9 +195,10 @@ func (s *server) wire(hook []byte) error {
 		Local:    s.engine,
 		External: release.NewExternal(release.ExternalConfig{Layout: l, Runner: builder, Variables: s.variables, Client: elsewhere, Logger: s.logger}),
 		Releases: s.engine, Instances: s.engine, Watcher: watcherOf{watcher},
-		Parse: manifest.Parse, Format: manifest.Format, Ready: ready(remembered(s.sandbox.Check, sandboxTrust), s.variables),
+		Parse: manifest.Parse, Format: manifest.Format, Ready: s.ready(),
 		Addresses: addresses, UndoTimeout: undoTimeout, Parallel: runtime.NumCPU(), Logger: s.logger,
 	})
+	s.wireRetention()
 	s.commands = &commands{
 		layout: l, store: s.store, recorder: s.recorder, repos: s.repos, engine: s.engine, pipeline: s.pipeline,
 		variables: s.variables, trees: s.trees, router: router,
@@ -262,6 +265,7 @@ func (s *server) run(ctx context.Context, std stdio) error {
 			front.Go(func() error { return s.failing(stop, s.health(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.pipeline.Tend(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.trees.Run(pushing)) })
+			front.Go(func() error { return s.failing(stop, s.retention.Run(pushing)) })
 			front.Go(func() error { return s.untilShutdown(pushing, stop) })
 			s.announce(pushing, std.err)
 		}

@@ -42,7 +42,9 @@ type Config struct {
 	Layout     deploy.Layout
 	Repository Repository
 	// Owner is to whom the trees of the app with this number belong.
-	Owner  func(app uint32) (uid, gid int)
+	Owner func(app uint32) (uid, gid int)
+	// Room tells whether the disk has room for a spare of the app.
+	Room   func(context.Context, deploy.App) bool
 	Logger *slog.Logger
 }
 
@@ -255,13 +257,19 @@ func (t *Trees) spare(m *making, c content) {
 	close(m.done)
 	t.mu.Unlock()
 	_, rejected := deploy.AsRejection(err)
-	if err != nil && !rejected && m.ctx.Err() == nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !rejected && m.ctx.Err() == nil && !errors.Is(err, errUnwanted) && !errors.Is(err, fs.ErrNotExist) {
 		t.config.Logger.Warn("making a spare tree", "app", c.app.Name, "error", err)
 	}
 }
 
+// errUnwanted says that the disk's room is for something better.
+var errUnwanted = errors.New("no room for a spare tree")
+
 func (t *Trees) make(ctx context.Context, c *content, dir string) error {
 	err := os.RemoveAll(dir)
+	if err == nil && !t.config.Room(ctx, c.app) {
+		return errUnwanted
+	}
 	if err == nil {
 		c.lfs, err = t.whole(ctx, *c, dir)
 	}

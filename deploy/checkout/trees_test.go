@@ -27,6 +27,7 @@ type world struct {
 	app    deploy.App
 	next   deploy.Number
 	end    func()
+	full   bool // the disk; set before anything is made
 }
 
 const sandboxUser = 200007
@@ -35,7 +36,7 @@ func newWorld(t testing.TB, dir string) *world {
 	t.Helper()
 	w := &world{TB: t, layout: deploy.Layout(dir), work: t.TempDir(), app: deploy.App{Name: "shop", ID: 7}}
 	w.repos = repo.New(repo.Config{Layout: w.layout})
-	w.trees = checkout.New(checkout.Config{Layout: w.layout, Repository: w.repos, Owner: w.owner, Logger: slog.New(slog.DiscardHandler)})
+	w.trees = checkout.New(checkout.Config{Layout: w.layout, Repository: w.repos, Owner: w.owner, Room: func(context.Context, deploy.App) bool { return !w.full }, Logger: slog.New(slog.DiscardHandler)})
 	w.must(os.MkdirAll(w.layout.App("shop"), 0o755))
 	w.must(w.repos.Create(t.Context(), "shop", repo.Options{}))
 	w.git("init", "-q", "-b", "main")

@@ -44,7 +44,10 @@ func (p *Pipeline) check(ctx context.Context, o deploy.Offer) (terms, error) {
 	if state.Frozen != "" && !mendsFrozen(o) {
 		return t, frozen(state)
 	}
-	if err := p.Ready(ctx); err != nil {
+	if err := p.Ready(ctx, o); err != nil {
+		if _, ok := deploy.AsRejection(err); ok {
+			return t, err
+		}
 		p.Logger.Error("nothing can be deployed", "error", err)
 		return t, deploy.Reject(deploy.CodeUnavailable, "the server cannot run builds now").WithHint("this is not your revision's fault; an admin reads why with: slipway status")
 	}

@@ -31,8 +31,8 @@ type Config struct {
 	// Format writes a manifest as a slipway.toml.
 	Format func(*deploy.Manifest) []byte
 
-	// Ready says why nothing can be built or run here now, nil if all is well.
-	Ready func(context.Context) error
+	// Ready says why an offer cannot be built or run here now, nil if all is well.
+	Ready func(context.Context, deploy.Offer) error
 
 	Addresses   Addresses
 	UndoTimeout time.Duration // for putting production back; not the pusher's to shorten

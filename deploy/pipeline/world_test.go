@@ -120,7 +120,7 @@ func (w *world) pipeline() *Pipeline {
 	return New(Config{
 		Layout: w.layout, Recorder: s, Records: s, History: s, Refs: s, Trees: s, Builder: s, Runner: s,
 		Local: local{s}, External: elsewhere{}, Releases: s, Instances: s, Watcher: s,
-		Ready:  func(context.Context) error { return nil },
+		Ready:  func(context.Context, deploy.Offer) error { return nil },
 		Parse:  func(string, []byte) (*deploy.Manifest, error) { return &w.manifest, nil },
 		Format: func(*deploy.Manifest) []byte { return []byte("[process.web]\nrun = \"./shop\"\n") },
 		Addresses: Addresses{

@@ -3,8 +3,10 @@ package repo
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"slipway/deploy"
 )
@@ -65,3 +67,51 @@ func (s *Store) Maintain(ctx context.Context, app deploy.AppName) error {
 	}
 	return nil
 }
+
+// pruneInterval is how often a repository that is not in need is looked through for what to prune:
+// that reads all of it.
+const pruneInterval = 7 * 24 * time.Hour
+
+// prunedFile, whose time counts, is touched in a repository that was pruned.
+const prunedFile = "objects/info/slipway-pruned"
+
+// Prune removes objects that no ref reaches and that are older than grace, which must be longer than
+// any push takes to be received and to get a ref: its objects have none until then. With a grace of a
+// day or more it does something once a week only. If app's repository is being maintained already, it
+// does nothing.
+func (s *Store) Prune(ctx context.Context, app deploy.AppName, grace time.Duration) error {
+	stamp := filepath.Join(s.Dir(app), prunedFile)
+	if info, err := os.Stat(stamp); err == nil && grace >= 24*time.Hour && time.Since(info.ModTime()) < pruneInterval {
+		return nil
+	}
+	if !s.maintaining.begin(app) {
+		return nil
+	}
+	defer s.maintaining.end(app)
+	before := fmt.Sprintf("%d.seconds.ago", int64(grace/time.Second))
+	// Git 2.37 and later keep what is too young to go in a pack of its own; before, in a file each.
+	_, err := s.git(ctx, app, "repack", "-q", "-d", "--cruft", "--cruft-expiration="+before)
+	if status, ok := exitStatus(err); ok && status == usageStatus {
+		_, err = s.git(ctx, app, "repack", "-q", "-d", "-A", "--unpack-unreachable="+before)
+	}
+	if err == nil {
+		_, err = s.git(ctx, app, "prune", "--expire="+before)
+	}
+	if err == nil {
+		err = syncDirs(filepath.Join(s.Dir(app), "objects", "pack"))
+	}
+	if err == nil {
+		err = os.WriteFile(stamp, nil, 0o600)
+	}
+	if err == nil {
+		now := time.Now()
+		err = os.Chtimes(stamp, now, now)
+	}
+	if err != nil {
+		return fmt.Errorf("pruning repository %s: %w", app, err)
+	}
+	return nil
+}
+
+// usageStatus is how git ends when it does not know an option.
+const usageStatus = 129

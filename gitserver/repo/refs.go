@@ -80,12 +80,35 @@ func (s *Store) Keep(ctx context.Context, app deploy.AppName, n deploy.Number, o
 	return folders.sync()
 }
 
-// Forget lets the revision of deployment n be pruned. It is no error if it was not kept.
-func (s *Store) Forget(ctx context.Context, app deploy.AppName, n deploy.Number) error {
-	ref := deploy.DeploymentRef(n)
-	folders := s.refFolders(app, deploy.RefUpdate{Ref: ref})
-	if _, err := s.git(ctx, app, "update-ref", "--no-deref", "-d", string(ref)); err != nil {
-		return fmt.Errorf("forgetting the revision of deployment %s: %w", n, err)
+// Kept lists the deployments whose revisions are kept.
+func (s *Store) Kept(ctx context.Context, app deploy.AppName) ([]deploy.Number, error) {
+	out, err := s.git(ctx, app, "for-each-ref", "--format=%(refname:lstrip=3)", "refs/slipway/deployments/")
+	if err != nil {
+		return nil, fmt.Errorf("listing the revisions kept: %w", err)
+	}
+	var all []deploy.Number
+	for name := range strings.FieldsSeq(string(out)) {
+		if n, err := deploy.ParseNumber(name); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all, nil
+}
+
+// Forget lets the revisions of deployments be pruned. It is no error if one was not kept.
+func (s *Store) Forget(ctx context.Context, app deploy.AppName, numbers ...deploy.Number) error {
+	var commands strings.Builder
+	var updates []deploy.RefUpdate
+	for _, n := range numbers {
+		ref := deploy.DeploymentRef(n)
+		fmt.Fprintf(&commands, "option no-deref\ndelete %s\n", ref)
+		updates = append(updates, deploy.RefUpdate{Ref: ref})
+	}
+	folders := s.refFolders(app, updates...)
+	cmd := s.in(ctx, app, "update-ref", "--stdin")
+	cmd.Stdin = strings.NewReader(commands.String())
+	if err := run(cmd); err != nil {
+		return fmt.Errorf("forgetting the revisions of %d deployments: %w", len(numbers), err)
 	}
 	return folders.sync()
 }
