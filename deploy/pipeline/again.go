@@ -72,6 +72,9 @@ func (p *Pipeline) kept(ctx context.Context, past deploy.Deployment) error {
 
 // candidateAgain is the release that a roll back goes to. It was built, tested and watched already.
 func (p *Pipeline) candidateAgain(d *deployment) (*candidate, error) {
+	if err := p.unretire(d.ctx, d.Target(), d.Release()); err != nil {
+		return nil, err
+	}
 	dir := p.Layout.Release(d.App, d.Release())
 	m, err := p.Builder.Read(d.ctx, dir)
 	if err != nil {

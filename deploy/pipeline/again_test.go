@@ -2,7 +2,10 @@ package pipeline
 
 import (
 	"bytes"
+	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"slipway/deploy"
 )
@@ -74,4 +77,44 @@ func TestAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	stands(w.state.Serving, oid(3))
+}
+
+// TestRollBackWhileDraining: who rolls back at once meets the release that is wanted being drained. Its
+// ending is stopped before the switch.
+func TestRollBackWhileDraining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.pipeline()
+		var draining context.Context
+		w.stopping = func(ctx context.Context, n deploy.Number) error {
+			if n != 1 {
+				return nil
+			}
+			draining = ctx
+			<-ctx.Done() // a request that does not end
+			return ctx.Err()
+		}
+		for i := range 2 {
+			if a := p.Admit(t.Context(), offer(i+1), &bytes.Buffer{}); !a.Accepted {
+				t.Fatal("not accepted")
+			}
+		}
+		synctest.Wait()
+		if draining == nil || draining.Err() != nil {
+			t.Fatal("release 1 is not being drained")
+		}
+		began := time.Now()
+		if a := p.Again(t.Context(), rollback(1), &bytes.Buffer{}); !a.Accepted {
+			t.Fatal("the roll back was not accepted")
+		}
+		if draining.Err() == nil || time.Since(began) > time.Second {
+			t.Errorf("draining goes on: %v, after %s", draining.Err() == nil, time.Since(began))
+		}
+		if err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if w.traffic != 1 || !w.started[1] || w.started[2] {
+			t.Errorf("traffic %d, running %v", w.traffic, w.started)
+		}
+	})
 }

@@ -53,10 +53,11 @@ type Pipeline struct {
 	Config
 	queue *queue
 
-	mu      sync.Mutex
-	last    deploy.Number // the newest number given; zero until the first is asked for
-	running map[deploy.Number]*deployment
-	ending  sync.WaitGroup // releases being drained, after their deployment's verdict
+	mu       sync.Mutex
+	last     deploy.Number // the newest number given; zero until the first is asked for
+	running  map[deploy.Number]*deployment
+	retiring []*retirement
+	ending   sync.WaitGroup // releases being drained, after their deployment's verdict
 }
 
 // New makes a pipeline. It starts nothing.

@@ -177,18 +177,3 @@ func (p *Pipeline) settleIn(ctx context.Context, d *deployment, c *candidate) {
 		}
 	}
 }
-
-// retire drains and ends the release that was replaced, while the pusher already has the answer.
-func (p *Pipeline) retire(ctx context.Context, d *deployment, c *candidate) {
-	if d.Previous == 0 || d.Previous == d.Release() {
-		return
-	}
-	target, previous, drain := d.Target(), d.Previous, c.job.Manifest.Deploy.DrainTimeout
-	p.ending.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, drain+p.UndoTimeout)
-		defer cancel()
-		if err := p.Local.Stop(ctx, target, previous, drain); err != nil {
-			p.Logger.Error("ending the replaced release", "target", target.String(), "release", previous, "error", err)
-		}
-	})
-}

@@ -40,10 +40,11 @@ type world struct {
 
 	fail       map[string]error // by step name, what it answers
 	refuse     func(step string) error
-	during     map[string]func() // by step name, what happens in it
-	steps      int               // effects so far
-	killAt     int               // dies at this step; 0 is never
-	after      bool              // …after its effect instead of before
+	stopping   func(context.Context, deploy.Number) error // before a release is stopped
+	during     map[string]func()                          // by step name, what happens in it
+	steps      int                                        // effects so far
+	killAt     int                                        // dies at this step; 0 is never
+	after      bool                                       // …after its effect instead of before
 	dead       bool
 	died       chan struct{} // closed when dead
 	generation int           // how often the server was restarted
@@ -343,7 +344,12 @@ func (w local) Switch(_ context.Context, _ deploy.Target, _, to deploy.Number) e
 	})
 }
 
-func (w local) Stop(_ context.Context, _ deploy.Target, n deploy.Number, _ time.Duration) error {
+func (w local) Stop(ctx context.Context, _ deploy.Target, n deploy.Number, _ time.Duration) error {
+	if w.stopping != nil {
+		if err := w.stopping(ctx, n); err != nil {
+			return err
+		}
+	}
 	return w.step("stop", func() error {
 		delete(w.started, n)
 		return nil
