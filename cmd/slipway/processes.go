@@ -40,15 +40,23 @@ func keeperCommand(ctx context.Context, args []string, std stdio) error {
 
 // routerCommand passes the apps' traffic on: slipway router -listen ADDR -domain DOMAIN -dir DIR.
 func routerCommand(ctx context.Context, args []string, std stdio) error {
-	f := newFlags("router")
-	listen := f.String("listen", ":8000", "")
-	domain := f.String("domain", "localhost", "")
-	dir := f.String("dir", "", "")
+	f := newRouterFlags()
 	if _, err := f.parse(args, 0, 0); err != nil {
 		return err
 	}
 	return traffic.Serve(ctx, traffic.Config{
-		Listen: *listen, Domain: *domain, Socket: filepath.Join(*dir, "sock"), StateFile: filepath.Join(*dir, "table.json"),
+		Listen: *f.listen, Domain: *f.domain, Socket: filepath.Join(*f.dir, "sock"), StateFile: filepath.Join(*f.dir, "table.json"),
 		Version: version, Logger: slog.New(slog.NewTextHandler(std.err, nil)),
 	})
+}
+
+// routerFlags is the command line of the router.
+type routerFlags struct {
+	*flags
+	listen, domain, dir *string
+}
+
+func newRouterFlags() routerFlags {
+	f := newFlags("router")
+	return routerFlags{f, f.String("listen", ":8000", ""), f.String("domain", "localhost", ""), f.String("dir", "", "")}
 }

@@ -256,7 +256,7 @@ func (s *server) run(ctx context.Context, std stdio) error {
 	var behind, front errgroup.Group
 	behind.Go(func() error { return s.failing(stop, s.supervisor.Run(needed)) })
 	behind.Go(func() error { return s.failing(stop, s.recorder.Run(needed)) })
-	err := s.start(pushing)
+	err := s.start(pushing, "serve")
 	if err == nil {
 		var listener *control
 		if listener, err = listenControl(s.config.layout.Socket(), s.commands, s.logger); err == nil {
@@ -322,9 +322,9 @@ func (s *server) afterPushes(ctx context.Context) error {
 	return errors.Join(err, s.sandbox.Tidy())
 }
 
-// start brings the data directory and production to what the records say.
-func (s *server) start(ctx context.Context) error {
-	event := deploy.Event{Type: deploy.EventServerStarted, Actor: deploy.ServerActor("serve")}
+// start brings the data directory and production to what the records say. origin is what for.
+func (s *server) start(ctx context.Context, origin string) error {
+	event := deploy.Event{Type: deploy.EventServerStarted, Actor: deploy.ServerActor(origin)}
 	event = event.WithData(deploy.ServerData{Version: version, PID: os.Getpid(), BootID: bootID()})
 	if _, err := s.recorder.Record(ctx, event); err != nil {
 		return err
