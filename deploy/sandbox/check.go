@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -32,7 +33,8 @@ func (s *Sandbox) Check(ctx context.Context) error {
 	}
 	var output bytes.Buffer
 	process, err := s.Start(ctx, Spec{
-		Name: "check-" + strconv.Itoa(os.Getpid()), Argv: []string{"/bin/sh", "-c", "echo ok"}, Dir: "/",
+		// Several can be made at a time, and each needs a name of its own.
+		Name: "check-" + strings.ToLower(rand.Text()[:12]), Argv: []string{"/bin/sh", "-c", "echo ok"}, Dir: "/",
 		Env:    []string{"PATH=/usr/local/bin:/usr/bin:/bin"},
 		Limits: Limits{Memory: 256 << 20, Processes: 32, CPU: 1, Time: trialTime},
 	}, Stdio{Out: &output, Err: &output})
