@@ -33,6 +33,7 @@ type commands struct {
 	router    *traffic.Client
 	addresses pipeline.Addresses
 	sandbox   func(context.Context) error // what is missing to build; nil for nothing
+	patient   func() *patient             // the server as its doctor sees it
 	shutdown  func()                      // ends the server, its router and all instances
 	startedAt time.Time
 	logger    *slog.Logger
@@ -80,6 +81,7 @@ func table() []command {
 		{"run", (*commands).runOne},
 		{"logs", (*commands).logs},
 		{"restart", (*commands).restart},
+		{"doctor", (*commands).doctor},
 		{"shutdown", (*commands).stop},
 	}
 }

@@ -84,6 +84,9 @@ func (c *control) serve(ctx context.Context, conn net.Conn) {
 	defer cancel()
 	in := bufio.NewReaderSize(conn, maxRequest)
 	line, err := in.ReadSlice('\n')
+	if len(line) == 0 && errors.Is(err, io.EOF) {
+		return // somebody looked whether a server listens
+	}
 	if err != nil {
 		c.logger.Warn("reading a command", "error", err)
 		return

@@ -85,6 +85,8 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 		return serveCommand(ctx, *data, args, std)
 	case "init":
 		return initCommand(args, std)
+	case "doctor":
+		return doctorCommand(ctx, *data, args, std)
 	case "deploy":
 		return deployCommand(ctx, *data, args, std)
 	case "keeper":

@@ -202,7 +202,7 @@ func (s *server) wire(hook []byte) error {
 	s.commands = &commands{
 		layout: l, store: s.store, recorder: s.recorder, repos: s.repos, engine: s.engine, pipeline: s.pipeline,
 		variables: s.variables, trees: s.trees, router: router,
-		addresses: addresses, sandbox: s.sandbox.Check, shutdown: sync.OnceFunc(func() { close(s.ended) }), startedAt: time.Now(), logger: s.logger,
+		addresses: addresses, sandbox: s.sandbox.Check, patient: s.asPatient, shutdown: sync.OnceFunc(func() { close(s.ended) }), startedAt: time.Now(), logger: s.logger,
 	}
 	s.git = gitserver.New(gitserver.Config{
 		Addr: c.SSH, HostKeyPath: l.HostKey(), HooksDir: l.Hooks(), HookProgram: hook, Repos: s.repos,

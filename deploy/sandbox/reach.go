@@ -112,3 +112,10 @@ func unwrapPath(err error) error {
 	}
 	return err
 }
+
+// Reachable tells, by its error, why the user that Spec.ID id runs as cannot get to path: a folder above
+// it that it may not search. It does not look at path itself.
+func (s *Sandbox) Reachable(path string, id uint32) error {
+	uid, gid := s.HostID(id)
+	return s.reachable(path, uint32(uid), uint32(gid))
+}
