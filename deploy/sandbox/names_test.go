@@ -41,8 +41,8 @@ func TestAnotherProcess(t *testing.T) {
 			if err := s.KillAll(t.Context(), inside.Name); err != nil {
 				t.Error(err)
 			}
+			server.Wait() // its own command line holds the marker
 			gone(t, s, inside.Name, "8.765")
-			server.Wait()
 			if err := s.KillAll(t.Context(), inside.Name); err != nil {
 				t.Errorf("again: %v", err)
 			}
