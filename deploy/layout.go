@@ -35,6 +35,9 @@ func (l Layout) Hooks() string { return l.at("hooks") }
 // Router is the folder of the router's socket and state; mode 0700.
 func (l Layout) Router() string { return l.at("router") }
 
+// Reserve is room for records where the disk is full otherwise.
+func (l Layout) Reserve() string { return l.at("reserve") }
+
 // Repos is the folder of all repositories; mode 0700.
 func (l Layout) Repos() string { return l.at("repos") }
 

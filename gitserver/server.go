@@ -73,8 +73,10 @@ type Config struct {
 	Directory   Directory
 	Commands    Commands
 	Recorder    Recorder
-	Limits      Limits
-	Logger      *slog.Logger
+	// Room says why the disk has no room for a push, before its pack is sent; nil does not look.
+	Room   func(deploy.AppName) error
+	Limits Limits
+	Logger *slog.Logger
 }
 
 // Limits keep strangers, and mistakes, from taking the machine. Zero means the default.

@@ -95,6 +95,11 @@ func (s *session) run() int {
 	if !deploy.Allows(s.caller.User.Role, role, deploy.RightPush) {
 		return s.refuse("%[1]s may read %[2]s, not push to it; ask an admin to run: slipway app grant %[2]s %[1]s developer", s.caller.User.Name, app.Name)
 	}
+	if room := s.server.config.Room; room != nil {
+		if rejection, ok := deploy.AsRejection(room(app.Name)); ok {
+			return s.refuse("%s", rejection.Message)
+		}
+	}
 	return s.receive(app)
 }
 

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"slipway/deploy"
-	"slipway/deploy/audit"
 	"slipway/deploy/monitor"
+	"slipway/deploy/retention"
 	"slipway/deploy/traffic"
 	"slipway/deploy/variables"
 	"slipway/gitserver"
@@ -16,10 +16,10 @@ import (
 
 // Each of these makes one package's type what another's interface asks for.
 
-type recorderOf struct{ *audit.Recorder }
+type recorderOf struct{ *retention.Reserve }
 
 func (r recorderOf) Record(ctx context.Context, e deploy.Event) error {
-	_, err := r.Recorder.Record(ctx, e)
+	_, err := r.Reserve.Record(ctx, e)
 	return err
 }
 

@@ -39,9 +39,16 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata/script",
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:         func(env *testscript.Env) error { return setUp(env, bin) },
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return os.Getuid() == 0, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveInScript, "sigterm": stopInScript, "sigkill": killInScript,
 			"people": peopleInScript, "get": getInScript, "await-log": awaitLog, "await-get": awaitGet,
+			"small-disk": smallDisk, "push-into-little": pushIntoLittle, "push-full": pushFull,
 		},
 	})
 }

@@ -90,6 +90,7 @@ type server struct {
 	pipeline   *pipeline.Pipeline
 	trees      *checkout.Trees
 	retention  *retention.Keeper
+	reserve    *retention.Reserve
 	repos      *repo.Store
 	git        *gitserver.Server
 	commands   *commands
@@ -145,6 +146,7 @@ func (s *server) openRecords(ctx context.Context) error {
 		return fmt.Errorf("opening the database: %w", err)
 	}
 	s.recorder = audit.NewRecorder(s.log, s.store, s.logger)
+	s.reserve = retention.NewReserve(l.Reserve(), s.recorder, s.logger)
 	if err := s.recorder.CatchUp(ctx); err != nil {
 		s.close()
 		return fmt.Errorf("bringing the database up to date with the audit log: %w", err)
@@ -190,12 +192,12 @@ func (s *server) wire(hook []byte) error {
 	addresses := c.addresses(func() string { return s.git.Addr() })
 	watcher := monitor.New(monitor.Config{Instances: s.engine, Counters: router, Client: elsewhere, Logger: s.logger})
 	s.pipeline = pipeline.New(pipeline.Config{
-		Layout: l, Recorder: s.recorder, Records: s.store, History: s.store, Refs: s.repos,
+		Layout: l, Recorder: s.reserve, Records: s.records(), History: s.records(), Refs: s.repos,
 		Trees: s.trees, Builder: builder, Runner: builder,
 		Local:    s.engine,
 		External: release.NewExternal(release.ExternalConfig{Layout: l, Runner: builder, Variables: s.variables, Client: elsewhere, Logger: s.logger}),
 		Releases: s.engine, Instances: s.engine, Watcher: watcherOf{watcher},
-		Parse: manifest.Parse, Format: manifest.Format, Ready: s.ready(),
+		Parse: manifest.Parse, Format: manifest.Format, Ready: s.ready(), Full: s.reserve.Full,
 		Addresses: addresses, UndoTimeout: undoTimeout, Parallel: runtime.NumCPU(), Logger: s.logger,
 	})
 	s.wireRetention()
@@ -206,7 +208,7 @@ func (s *server) wire(hook []byte) error {
 	}
 	s.git = gitserver.New(gitserver.Config{
 		Addr: c.SSH, HostKeyPath: l.HostKey(), HooksDir: l.Hooks(), HookProgram: hook, Repos: s.repos,
-		Gate: s.pipeline, Directory: s.store, Commands: overSSH{s.commands}, Recorder: recorderOf{s.recorder},
+		Gate: s.pipeline, Directory: s.store, Commands: overSSH{s.commands}, Recorder: recorderOf{s.reserve}, Room: s.retention.Room,
 		Limits: gitserver.Limits{PackBytes: bytesOf(c.MaxPush), Shutdown: stopTimeout}, Logger: s.logger,
 	})
 	return nil

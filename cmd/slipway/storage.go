@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/audit"
 	"slipway/deploy/checkout"
 	"slipway/deploy/retention"
+	"slipway/deploy/store"
 )
 
 // What has to do with room on the disk.
@@ -24,10 +26,42 @@ func (s *server) wireTrees() {
 func (s *server) wireRetention() {
 	c := s.config
 	s.retention = retention.New(retention.Config{
-		Layout: c.layout, Records: s.store, Recorder: s.recorder, Repositories: s.repos, Pipeline: s.pipeline,
+		Layout: c.layout, Records: s.store, Recorder: s.reserve, Reserve: s.reserve, Repositories: s.repos, Pipeline: s.pipeline,
 		DropSpare: s.trees.Drop, Logger: s.logger,
 		Policy: retention.Policy{Logs: daysOf(c.KeepLogs), Rejected: c.KeepRejected, Cache: bytesOf(c.Cache), MinFree: bytesOf(c.MinFree)},
 	})
+}
+
+// current answers from the records as they stand in the audit log. The database may be behind, where the
+// disk is full: an older answer would have an older release put into production.
+type current struct {
+	*store.Store
+	recorder *audit.Recorder
+	reserve  *retention.Reserve
+}
+
+func (s *server) records() current { return current{s.store, s.recorder, s.reserve} }
+
+func (c current) TargetState(ctx context.Context, t deploy.Target) (deploy.TargetState, error) {
+	if err := c.catchUp(ctx); err != nil {
+		return deploy.TargetState{}, err
+	}
+	return c.Store.TargetState(ctx, t)
+}
+
+func (c current) Unfinished(ctx context.Context) ([]deploy.Deployment, error) {
+	if err := c.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	return c.Store.Unfinished(ctx)
+}
+
+func (c current) catchUp(ctx context.Context) error {
+	err := c.recorder.CatchUp(ctx)
+	for err != nil && ctx.Err() == nil && c.reserve.Relieve(err) {
+		err = c.recorder.CatchUp(ctx)
+	}
+	return err
 }
 
 // ready returns what says why an offer cannot be built or run here now.

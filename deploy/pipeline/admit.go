@@ -215,7 +215,9 @@ func (p *Pipeline) refuse(o deploy.Offer, progress io.Writer, err error) deploy.
 	r, ok := deploy.AsRejection(err)
 	if !ok {
 		p.Logger.Error("refusing a push because of a fault", "app", o.App, "user", o.Pusher.User, "error", err)
-		r = deploy.Reject(deploy.CodeUnavailable, "internal error; the server's log has the rest")
+		if r, ok = diskFull(err); !ok {
+			r = deploy.Reject(deploy.CodeUnavailable, "internal error; the server's log has the rest")
+		}
 	}
 	p.recordRefused(o, r)
 	newTerminal(progress, false).refused(r)

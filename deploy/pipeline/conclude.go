@@ -59,6 +59,9 @@ func verdict(err error, n deploy.Number) (deploy.EventType, *deploy.Rejection) {
 		r.Line = "canceled"
 		return deploy.EventCanceled, r
 	}
+	if r, ok := diskFull(err); ok {
+		return deploy.EventErrored, r
+	}
 	r := deploy.Reject(deploy.CodeUnavailable, "internal error, deployment %d", n)
 	r.Line = "internal error"
 	return deploy.EventErrored, r.WithHint("This is a fault of the server, not of your revision. The server's log has the rest.")

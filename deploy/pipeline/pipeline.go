@@ -33,6 +33,8 @@ type Config struct {
 
 	// Ready says why an offer cannot be built or run here now, nil if all is well.
 	Ready func(context.Context, deploy.Offer) error
+	// Full tells whether the data directory's disk is full to the last bytes.
+	Full func() bool
 
 	Addresses   Addresses
 	UndoTimeout time.Duration // for putting production back; not the pusher's to shorten

@@ -70,7 +70,7 @@ func (p *Pipeline) afterReject(d *deployment, job *deploy.Job, err error) {
 // checkout writes the revision's tree and reads its manifest.
 func (p *Pipeline) checkout(d *deployment) (*deploy.Job, error) {
 	if err := p.Refs.Keep(d.ctx, d.App, d.Number, d.New); err != nil {
-		return nil, fmt.Errorf("keeping the revision: %w", err)
+		return nil, p.blameDisk(fmt.Errorf("keeping the revision: %w", err))
 	}
 	job := &deploy.Job{
 		Number: d.Number, App: d.app, Revision: d.New, Commit: d.Commit, Pusher: d.Pusher,

@@ -40,10 +40,10 @@ func (d *deployment) stageWith(ctx context.Context, name deploy.StageName, work 
 	shown := d.term.begin(name)
 	began := time.Now()
 	var data deploy.StageData
-	err = work(ctx, shown.output(log), &data)
+	err = d.p.blameDisk(work(ctx, shown.output(log), &data))
 	if d.SwitchedAt.IsZero() && technical(err) && ctx.Err() == nil {
 		d.again(name, log, err)
-		err = work(ctx, shown.output(log), &data)
+		err = d.p.blameDisk(work(ctx, shown.output(log), &data))
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause

@@ -18,6 +18,7 @@ func (p *Pipeline) try(ctx context.Context, d *deployment, c *candidate) error {
 	update := deploy.RefUpdate{Ref: d.Ref, Old: d.Old, New: d.New}
 	tx, err := p.Refs.Prepare(ctx, d.App, update)
 	if err != nil {
+		err = p.blameDisk(err)
 		p.discard(d)
 		return err
 	}

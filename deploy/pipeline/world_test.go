@@ -36,6 +36,7 @@ type world struct {
 	current  deploy.Number
 	manifest deploy.Manifest
 	notes    []string // on its tree
+	full     bool     // the disk
 	verdict  deploy.WatchResult
 
 	fail       map[string]error // by step name, what it answers
@@ -122,6 +123,7 @@ func (w *world) pipeline() *Pipeline {
 		Layout: w.layout, Recorder: s, Records: s, History: s, Refs: s, Trees: s, Builder: s, Runner: s,
 		Local: local{s}, External: elsewhere{}, Releases: s, Instances: s, Watcher: s,
 		Ready:  func(context.Context, deploy.Offer) error { return nil },
+		Full:   func() bool { return w.full },
 		Parse:  func(string, []byte) (*deploy.Manifest, error) { return &w.manifest, nil },
 		Format: func(*deploy.Manifest) []byte { return []byte("[process.web]\nrun = \"./shop\"\n") },
 		Addresses: Addresses{

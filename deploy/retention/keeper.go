@@ -67,6 +67,7 @@ type Config struct {
 	Policy       Policy
 	Records      Records
 	Recorder     Recorder
+	Reserve      *Reserve
 	Repositories Repositories
 	Pipeline     Pipeline
 	// DropSpare removes what was made of an app ahead of time.
@@ -133,7 +134,7 @@ func (k *Keeper) Tidy(ctx context.Context, short bool) error {
 			failures = append(failures, fmt.Errorf("app %s: %w", app.Name, err))
 		}
 	}
-	return errors.Join(append(failures, k.pruneLogs(ctx, apps))...)
+	return errors.Join(append(failures, k.pruneLogs(ctx, apps), k.config.Reserve.Fill())...)
 }
 
 func (k *Keeper) tidyApp(ctx context.Context, app deploy.App, short bool) error {

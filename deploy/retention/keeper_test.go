@@ -46,6 +46,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) keeper() *retention.Keeper {
 	return retention.New(retention.Config{
 		Layout: w.layout, Policy: w.policy, Records: w, Recorder: w, Repositories: w, Pipeline: w,
+		Reserve:   retention.NewReserve(w.layout.Reserve(), w, slog.New(slog.DiscardHandler)),
 		DropSpare: func(_ context.Context, a deploy.AppName) error { w.say("drop spare of %s", a); return nil },
 		Logger:    slog.New(slog.DiscardHandler),
 	})

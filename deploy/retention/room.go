@@ -34,6 +34,8 @@ func (k *Keeper) Room(app deploy.AppName) error {
 		text = fmt.Sprintf("%s free, %s needed", inBytes(free.bytes), inBytes(need.bytes))
 	case free.inodes < need.inodes:
 		text = fmt.Sprintf("%d inodes free, %d needed", free.inodes, need.inodes)
+	case k.config.Reserve.Fill() != nil:
+		text = inBytes(free.bytes) + " free, which the server's own records need"
 	default:
 		return nil
 	}
@@ -62,10 +64,12 @@ func (k *Keeper) need(app deploy.AppName) size {
 	return size{bytes: max(last.bytes, k.config.Policy.MinFree), inodes: max(last.inodes, minInodes)}
 }
 
-// free is what an ordinary user may still take.
-func (k *Keeper) free() (size, error) {
+func (k *Keeper) free() (size, error) { return freeAt(string(k.config.Layout)) }
+
+// freeAt is what an ordinary user may still take on the file system of dir.
+func freeAt(dir string) (size, error) {
 	var st unix.Statfs_t
-	if err := unix.Statfs(string(k.config.Layout), &st); err != nil {
+	if err := unix.Statfs(dir, &st); err != nil {
 		return size{}, fmt.Errorf("looking for room on the data directory's file system: %w", err)
 	}
 	free := size{bytes: int64(st.Bavail) * st.Bsize, inodes: int64(st.Ffree)}
@@ -140,6 +144,9 @@ func inBytes(n int64) string {
 	}
 	if n >= 10<<30 {
 		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	}
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KiB", n>>10)
 	}
 	return fmt.Sprintf("%d MiB", n>>20)
 }

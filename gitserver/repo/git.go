@@ -87,6 +87,11 @@ func (e *gitError) Error() string {
 	return e.command + ": " + e.err.Error() + ": " + e.stderr
 }
 
+// Is makes a full disk, of which git has told in words, the error of the system call.
+func (e *gitError) Is(target error) bool {
+	return target == syscall.ENOSPC && (strings.Contains(e.stderr, "No space left on device") || strings.Contains(e.stderr, "Out of diskspace"))
+}
+
 func (e *gitError) Unwrap() error { return e.err }
 
 // exitStatus returns the exit status in err's chain, and whether there is one.

@@ -54,6 +54,7 @@ func (s *Store) Maintain(ctx context.Context, app deploy.AppName) error {
 		return nil
 	}
 	defer s.maintaining.end(app)
+	defer s.sweepPacks(app)
 	for _, args := range [][]string{
 		{"repack", "-q", "-d", "--geometric=2"},
 		{"pack-refs", "--all"},
@@ -66,6 +67,17 @@ func (s *Store) Maintain(ctx context.Context, app deploy.AppName) error {
 		return fmt.Errorf("maintaining repository %s: %w", app, err)
 	}
 	return nil
+}
+
+// sweepPacks removes what a repack that failed has left, which may be as large as the repository. Packs
+// that are being received are in a folder of their own.
+func (s *Store) sweepPacks(app deploy.AppName) {
+	for _, pattern := range []string{"tmp_*", ".tmp-*"} {
+		left, _ := filepath.Glob(filepath.Join(escapeGlob(s.Dir(app)), "objects", "pack", pattern))
+		for _, path := range left {
+			_ = os.Remove(path) // the sweep at start tries again
+		}
+	}
 }
 
 // pruneInterval is how often a repository that is not in need is looked through for what to prune:
@@ -88,6 +100,7 @@ func (s *Store) Prune(ctx context.Context, app deploy.AppName, grace time.Durati
 		return nil
 	}
 	defer s.maintaining.end(app)
+	defer s.sweepPacks(app)
 	before := fmt.Sprintf("%d.seconds.ago", int64(grace/time.Second))
 	// Git 2.37 and later keep what is too young to go in a pack of its own; before, in a file each.
 	_, err := s.git(ctx, app, "repack", "-q", "-d", "--cruft", "--cruft-expiration="+before)
