@@ -147,7 +147,7 @@ func (s *server) runByHand(ctx context.Context, o order, std stdio) error {
 	err = errors.Join(err, s.afterPushes(ctx))
 	letGo()
 	ended := behind.Wait()
-	if ended == nil || errors.Is(ended, context.Canceled) || errors.Is(err, ended) {
+	if ended == nil || errors.Is(err, ended) {
 		return err
 	}
 	return errors.Join(err, ended)

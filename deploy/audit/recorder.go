@@ -135,14 +135,14 @@ func (r *Recorder) CatchUp(ctx context.Context) error {
 }
 
 // Run has the projection catch up soon after it fell behind, also when nothing is recorded. It returns
-// when ctx ends.
+// nil when ctx ends.
 func (r *Recorder) Run(ctx context.Context) error {
 	again := time.NewTicker(retryInterval)
 	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
 		case <-again.C:
 		}
 		if err := r.CatchUp(ctx); err != nil && ctx.Err() == nil {
