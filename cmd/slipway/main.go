@@ -85,6 +85,10 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 		return serveCommand(ctx, *data, args, std)
 	case "init":
 		return initCommand(args, std)
+	case "backup":
+		return backupCommand(ctx, *data, args, std)
+	case "restore":
+		return restoreCommand(ctx, *data, args, std)
 	case "doctor":
 		return doctorCommand(ctx, *data, args, std)
 	case "deploy":

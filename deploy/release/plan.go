@@ -54,5 +54,6 @@ func (d directories) plan(app deploy.AppName, n deploy.Number) (*plan, error) {
 	if p.Job.Manifest == nil {
 		return nil, fmt.Errorf("reading the plan of release %s of %s: it has no manifest", n, app)
 	}
+	p.Job.Tree = d.layout.Release(app, n) // the data directory may have been elsewhere when it was written
 	return &p, nil
 }
