@@ -115,10 +115,7 @@ func takeFolder(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking the keeper's folder: %w", err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = ErrRunning
-	}
+	err = flockFolder(f, dir)
 	if err == nil {
 		if s, e := ReadStatus(dir); e == nil && s.Keeper.PID != os.Getpid() && s.Keeper.Alive() {
 			err = ErrRunning
@@ -129,6 +126,24 @@ func takeFolder(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("locking the keeper's folder: %w", err)
 	}
 	return f, nil
+}
+
+// dying is how long a killed keeper may hold its folder: its threads do not end all at once, and the
+// last of them gives the lock back.
+const dying = 5 * time.Second
+
+func flockFolder(f *os.File, dir string) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(dying); ; <-tick.C {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		if s, e := ReadStatus(dir); e != nil || s.Keeper.Alive() || time.Now().After(end) {
+			return ErrRunning
+		}
+	}
 }
 
 func newKeeper(cfg Config) (*keeper, error) {

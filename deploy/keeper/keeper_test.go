@@ -197,6 +197,7 @@ func TestKilledKeeperTakesItsChildAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the child's end", func() bool { return !first.Child.Alive() })
+	eventually(t, "the keeper's end", func() bool { return !first.Keeper.Alive() }) // its threads do not end at once
 	if _, err := c.Status(t.Context()); !errors.Is(err, keeper.ErrGone) {
 		t.Errorf("Status: %v", err)
 	}

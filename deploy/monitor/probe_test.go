@@ -2,10 +2,12 @@ package monitor
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,12 +38,7 @@ func TestProbe(t *testing.T) {
 		}()
 		return l.Addr().String()
 	}
-	stopped, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := stopped.Addr().String()
-	stopped.Close()
+	nobody := boundOnly(t)
 	for _, c := range []struct {
 		name, addr, path string
 		ok               bool
@@ -166,4 +163,22 @@ func TestElsewhereWithoutAddress(t *testing.T) {
 	if err != nil || w.Pass {
 		t.Errorf("result = %+v, %v", w, err)
 	}
+}
+
+// boundOnly is an address that nobody listens at, nor can while the test runs: its port is taken.
+func boundOnly(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 }
