@@ -65,18 +65,27 @@ func (p *patient) disk(context.Context) []finding {
 	return []finding{well("disk", "%s", says)}
 }
 
-func (p *patient) hostKey(context.Context) []finding {
-	path := p.config.layout.HostKey()
+// keys looks whether the keys are there, and only the server's.
+func (p *patient) keys(context.Context) []finding {
+	l := p.config.layout
+	found := []finding{keyAt("host key", l.HostKey(), "there is none; the next start makes one, and everybody's ssh warns of it")}
+	if sealed, _ := filepath.Glob(l.Env("*")); len(sealed) > 0 {
+		found = append(found, keyAt("secret key", l.SecretKey(), "there is none: apps' variables cannot be read, and apps that have any do not start"))
+	}
+	return found
+}
+
+func keyAt(what, path, missing string) finding {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []finding{warning("host key", "there is none; the next start makes one, and everybody's ssh warns of it", "restore "+path+" from a backup")}
+		return ill(what, missing, "put your copy of it at "+path)
 	case err != nil:
-		return []finding{ill("host key", err.Error(), "")}
+		return ill(what, err.Error(), "")
 	case info.Mode().Perm()&0o077 != 0:
-		return []finding{ill("host key", fmt.Sprintf("others can read it (mode %04o): the server does not start", info.Mode().Perm()), "chmod 600 "+path)}
+		return ill(what, fmt.Sprintf("others can get at it (mode %04o)", info.Mode().Perm()), "chmod 600 "+path)
 	}
-	return []finding{well("host key", "%s", filepath.Base(path))}
+	return well(what, "%s", filepath.Base(path))
 }
 
 // auditLog walks the chain.
