@@ -175,7 +175,7 @@ func (s *server) deployByHand(ctx context.Context, o order, std stdio) error {
 	if err != nil {
 		return err
 	}
-	s.pipeline.Recorder = operatorsRecorder{s.recorder, o.reason}
+	s.pipeline.Recorder = operatorsRecorder{s.pipeline.Recorder, o.reason}
 	s.pipeline.Addresses = s.config.addresses(func() string { return s.config.SSH }) // nobody listens now
 	pusher := deploy.Pusher{User: operatorName, Admin: true}
 	var answer deploy.Answer
@@ -257,7 +257,7 @@ func operator() deploy.Actor {
 // operatorsRecorder says of everything that was the pusher's that the operator did it, and of what
 // changes production why.
 type operatorsRecorder struct {
-	*audit.Recorder
+	pipeline.Recorder
 	reason string
 }
 
