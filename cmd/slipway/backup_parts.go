@@ -138,7 +138,7 @@ func (b *backup) releases(ctx context.Context, app backedUpApp) error {
 	return b.out.Link(path.Join(name, "current"), path.Join("releases", app.Serving.String()))
 }
 
-// rest puts in whatever else there is: configuration, keys, the apps' storage and variables, the logs of
+// rest puts in whatever else there is: configuration, the host key, the apps' storage and variables, the logs of
 // deployments. What is not known to be of the moment is kept.
 func (b *backup) rest(ctx context.Context) error {
 	apps := map[string]bool{}
@@ -148,7 +148,7 @@ func (b *backup) rest(ctx context.Context) error {
 	return b.out.Tree(ctx, "", string(b.layout), func(rel string, e fs.DirEntry) bool {
 		part := strings.Split(rel, "/")
 		switch part[0] {
-		case "audit", "repos", "router", "hooks", pinsFolder, stagingFolder:
+		case "audit", "repos", "router", "hooks", "reserve", pinsFolder, stagingFolder:
 			return false
 		case "deployments":
 			n, err := deploy.ParseNumber(part[min(1, len(part)-1)])
@@ -156,7 +156,8 @@ func (b *backup) rest(ctx context.Context) error {
 		case "apps":
 			return len(part) == 1 || apps[part[1]] && ofApp(part[2:], e)
 		}
-		return !strings.HasPrefix(part[0], "slipway.db") && !strings.HasSuffix(part[0], ".sock")
+		keyOfVariables := part[0] == filepath.Base(b.layout.SecretKey()) // a stolen backup is not to open them
+		return !keyOfVariables && !strings.HasPrefix(part[0], "slipway.db") && !strings.HasSuffix(part[0], ".sock")
 	}, nil)
 }
 

@@ -54,6 +54,9 @@ func restoreCommand(ctx context.Context, data string, args []string, std stdio) 
 	for _, app := range info.Apps {
 		fmt.Fprintln(std.err, "  "+app.String())
 	}
+	if sealed, _ := filepath.Glob(deploy.Layout(path).Env("*")); len(sealed) > 0 {
+		fmt.Fprintf(std.err, "apps' variables need the key, which is in no backup: put your copy at %s\n", deploy.Layout(path).SecretKey())
+	}
 	fmt.Fprintf(std.err, "start it: slipway serve -data %s\n", path)
 	return nil
 }
