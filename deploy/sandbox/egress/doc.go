@@ -7,7 +7,7 @@
 //
 // # What may be reached
 //
-// A list entry is a host ("proxy.golang.org"), a host with a port ("db.example.org:5432"), everything below
+// A list entry is a host ("modules.example.org"), a host with a port ("db.example.org:5432"), everything below
 // a domain ("*.example.org", not example.org itself), or everything ("*"). An entry without a port is for
 // every port. Addresses are written as such ("192.0.2.7", "[2001:db8::7]:443"). The lists are the operator's;
 // nothing that a pusher writes may get into them.
@@ -21,7 +21,7 @@
 //
 // One line for each host and port, the first time it is reached, refused, or does not answer:
 //
-//	egress: reached proxy.golang.org:443
+//	egress: reached modules.example.org:443
 //	egress: refused db.internal:5432: it is not on the list of hosts that may be reached
 //
 // # What it does not do
