@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -65,7 +66,7 @@ func TestProbe(t *testing.T) {
 		{"hangs up", listen(func(c net.Conn) { _, _ = c.Read(make([]byte, 1000)); c.Close() }), "", false, "GET /up: connection closed without an answer"},
 		{"is not there", nobody, "", false, "GET /up: connection refused"},
 		{"speaks something else", listen(func(c net.Conn) { _, _ = c.Write([]byte("220 mail\r\n")); c.Close() }), "", true, "connection: "},
-		{"never answers", listen(func(c net.Conn) { _, _ = c.Read(make([]byte, 1000)) }), "", false, "GET /up: no answer within"},
+		{"never answers", listen(func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), "", false, "GET /up: no answer within"},
 		{"streams", serve(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = w.Write([]byte("half"))
 			w.(http.Flusher).Flush()
