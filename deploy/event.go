@@ -59,6 +59,13 @@ const (
 	EventLogsPruned      EventType = "logs.pruned"      // PrunedData: Deployments
 	EventRevisionsPruned EventType = "revisions.pruned" // PrunedData: Deployments
 	EventCachePruned     EventType = "cache.pruned"     // PrunedData: Entries, Bytes
+
+	// The events of the API, the pages and statistics. A secret is in none of them, only its hash.
+	EventTokenCreated     EventType = "token.created"     // Token
+	EventTokenRevoked     EventType = "token.revoked"     // Token (ID, Name)
+	EventSessionOpened    EventType = "session.opened"    // Session
+	EventSessionClosed    EventType = "session.closed"    // Session (ID)
+	EventRegressionMarked EventType = "regression.marked" // Regression; Deployment; marking again replaces it
 )
 
 // ActorType says what kind of thing acted.
@@ -69,15 +76,16 @@ const (
 	ActorUser     ActorType = "user"     // by key over SSH
 	ActorOperator ActorType = "operator" // through the server's own socket, or with the server dead
 	ActorServer   ActorType = "server"   // by itself: recovery, pruning
+	ActorToken    ActorType = "token"    // by a token that belongs to nobody
 )
 
 // Actor is who did it, and from where.
 type Actor struct {
 	Type   ActorType `json:"type"`
 	Name   string    `json:"name,omitempty"`
-	Key    string    `json:"key,omitempty"` // fingerprint
+	Key    string    `json:"key,omitempty"` // fingerprint, or token:ID, or session:ID
 	IP     string    `json:"ip,omitempty"`
-	Origin string    `json:"origin,omitempty"` // ssh, socket, recovery, …
+	Origin string    `json:"origin,omitempty"` // ssh, socket, api, web, recovery, …
 }
 
 // ServerActor is the server acting by itself.

@@ -15,7 +15,6 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/pipeline"
-	"slipway/deploy/store"
 )
 
 func (c *commands) deployments(ctx context.Context, who caller, args []string, std stdio) error {
@@ -32,7 +31,7 @@ func (c *commands) deployments(ctx context.Context, who caller, args []string, s
 	if err != nil {
 		return err
 	}
-	filter := store.Filter{Limit: *most}
+	filter := deploy.DeploymentFilter{Limit: *most}
 	if len(names) == 1 {
 		app, err := c.app(ctx, who, names[0], deploy.RightRead)
 		if err != nil {

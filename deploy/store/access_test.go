@@ -103,7 +103,7 @@ func TestRemovedApp(t *testing.T) {
 		t.Errorf("its releases: %v", err)
 	}
 	same(t, "targets", len(got[[]deploy.TargetState](t)(s.TargetStates(ctx))), 0)
-	same(t, "history", len(got[[]deploy.Deployment](t)(s.Deployments(ctx, store.Filter{App: "shop"}))), 1)
+	same(t, "history", len(got[[]deploy.Deployment](t)(s.Deployments(ctx, deploy.DeploymentFilter{App: "shop"}))), 1)
 	same(t, "the next ID", got[uint32](t)(s.NextAppID(ctx)), 3)
 	h.add(deploy.Event{Type: deploy.EventAppRemoved, App: "blog"})
 	same(t, "the next ID", got[uint32](t)(s.NextAppID(ctx)), 3)
@@ -112,8 +112,8 @@ func TestRemovedApp(t *testing.T) {
 	h.add(granted("shop", "victor", deploy.RoleViewer))
 	shop := deploy.Target{App: "shop", Environment: deploy.Production}
 	same(t, "the new app's target", got[deploy.TargetState](t)(s.TargetState(ctx, shop)), deploy.TargetState{Target: shop})
-	same(t, "what victor sees", len(got[[]deploy.Deployment](t)(s.Deployments(ctx, store.Filter{VisibleTo: "victor"}))), 0)
-	same(t, "what an admin sees", len(got[[]deploy.Deployment](t)(s.Deployments(ctx, store.Filter{VisibleTo: "root"}))), 1)
+	same(t, "what victor sees", len(got[[]deploy.Deployment](t)(s.Deployments(ctx, deploy.DeploymentFilter{VisibleTo: deploy.Scope{User: "victor"}}))), 0)
+	same(t, "what an admin sees", len(got[[]deploy.Deployment](t)(s.Deployments(ctx, deploy.DeploymentFilter{VisibleTo: deploy.Scope{User: "root"}}))), 1)
 	if _, role, _ := s.Access(ctx, "alice", "shop"); role != "" {
 		t.Errorf("alice kept the role %q on the new app", role)
 	}

@@ -49,16 +49,16 @@ func BenchmarkPage(b *testing.B) {
 	}
 	defer s.Close()
 	opened := time.Since(start)
-	for name, f := range map[string]store.Filter{
+	for name, f := range map[string]deploy.DeploymentFilter{
 		"app,status,user":      {App: "shop", Status: deploy.StatusRejected, User: "alice"},
-		"user,status,visible":  {User: "bob", Status: deploy.StatusAccepted, VisibleTo: "alice"},
-		"status,stage,visible": {Status: deploy.StatusRejected, FailedStage: "test.unit", VisibleTo: "alice"},
+		"user,status,visible":  {User: "bob", Status: deploy.StatusAccepted, VisibleTo: deploy.Scope{User: "alice"}},
+		"status,stage,visible": {Status: deploy.StatusRejected, FailedStage: "test.unit", VisibleTo: deploy.Scope{User: "alice"}},
 		"app,user,code":        {App: "shop", User: "bob", Code: deploy.CodeTest},
 		"none":                 {},
-		"visible, none there":  {VisibleTo: "victor"},
+		"visible, none there":  {VisibleTo: deploy.Scope{User: "victor"}},
 	} {
 		want := 50
-		if f.VisibleTo == "victor" {
+		if f.VisibleTo.User == "victor" {
 			want = 0 // of a million deployments
 		}
 		b.Run(name, func(b *testing.B) {

@@ -26,7 +26,7 @@ func TestReadWhileProjecting(t *testing.T) {
 					return
 				default:
 				}
-				page, err := s.Deployments(ctx, store.Filter{App: "shop", VisibleTo: "alice"})
+				page, err := s.Deployments(ctx, deploy.DeploymentFilter{App: "shop", VisibleTo: deploy.Scope{User: "alice"}})
 				if err != nil {
 					t.Error(err)
 					return
@@ -134,7 +134,7 @@ func TestErrorsAfterClose(t *testing.T) {
 		"NextAppID":    func() error { _, err := s.NextAppID(ctx); return err },
 		"Grants":       func() error { _, err := s.Grants(ctx, "shop"); return err },
 		"Access":       func() error { _, _, err := s.Access(ctx, "alice", "shop"); return err },
-		"Deployments":  func() error { _, err := s.Deployments(ctx, store.Filter{App: "shop"}); return err },
+		"Deployments":  func() error { _, err := s.Deployments(ctx, deploy.DeploymentFilter{App: "shop"}); return err },
 		"Deployment":   func() error { _, err := s.Deployment(ctx, 1); return err },
 		"LastNumber":   func() error { _, err := s.LastNumber(ctx); return err },
 		"Unfinished":   func() error { _, err := s.Unfinished(ctx); return err },
@@ -144,7 +144,7 @@ func TestErrorsAfterClose(t *testing.T) {
 		"TargetState":  func() error { _, err := s.TargetState(ctx, deploy.Target{App: "shop"}); return err },
 		"TargetStates": func() error { _, err := s.TargetStates(ctx); return err },
 		"Releases":     func() error { _, err := s.Releases(ctx, "shop"); return err },
-		"Events":       func() error { _, err := s.Events(ctx, store.EventFilter{}); return err },
+		"Events":       func() error { _, err := s.Events(ctx, deploy.EventFilter{}); return err },
 		"Counts":       func() error { _, err := s.Counts(ctx); return err },
 	} {
 		if err := ask(); err == nil || errors.Is(err, deploy.ErrNotFound) {

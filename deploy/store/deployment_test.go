@@ -40,37 +40,37 @@ func TestDeploymentsFilter(t *testing.T) {
 	h.add(granted("blog", "carol", deploy.RoleViewer))
 
 	for name, test := range map[string]struct {
-		f    store.Filter
+		f    deploy.DeploymentFilter
 		want []deploy.Number
 	}{
-		"everything":      {store.Filter{}, []deploy.Number{4, 3, 2, 1}},
-		"an app":          {store.Filter{App: "shop"}, []deploy.Number{3, 2, 1}},
-		"no such app":     {store.Filter{App: "none"}, []deploy.Number{}},
-		"a pusher":        {store.Filter{User: "bob"}, []deploy.Number{4}},
-		"a status":        {store.Filter{Status: deploy.StatusAccepted}, []deploy.Number{1}},
-		"a failed stage":  {store.Filter{FailedStage: "test.unit_1"}, []deploy.Number{2}},
-		"a code":          {store.Filter{Code: deploy.CodeTest}, []deploy.Number{2}},
-		"a revision":      {store.Filter{Revision: oid("c")}, []deploy.Number{3}},
-		"a ref":           {store.Filter{Ref: "refs/heads/trunk"}, []deploy.Number{4}},
-		"bypasses":        {store.Filter{Bypassed: true}, []deploy.Number{3}},
-		"a reason":        {store.Filter{Text: "UNIT_1"}, []deploy.Number{2}},
-		"a subject":       {store.Filter{Text: "cart"}, []deploy.Number{3, 2, 1}},
-		"no wildcard":     {store.Filter{Text: "unit%failed"}, []deploy.Number{}},
-		"a percent sign":  {store.Filter{Text: "100%"}, []deploy.Number{2}},
-		"an underscore":   {store.Filter{Text: "u_it"}, []deploy.Number{}},
-		"an umlaut":       {store.Filter{Text: "Änderung"}, []deploy.Number{4}},
-		"since":           {store.Filter{Since: noon.Add(time.Hour)}, []deploy.Number{4}},
-		"until":           {store.Filter{Until: noon.Add(time.Hour)}, []deploy.Number{3, 2, 1}},
-		"a page":          {store.Filter{Limit: 2}, []deploy.Number{4, 3}},
-		"the next page":   {store.Filter{Limit: 2, Before: 3}, []deploy.Number{2, 1}},
-		"several":         {store.Filter{App: "shop", Status: deploy.StatusRejected, User: "alice", Code: deploy.CodeTest}, []deploy.Number{2}},
-		"seen by a user":  {store.Filter{VisibleTo: "alice"}, []deploy.Number{3, 2, 1}},
-		"seen by nobody":  {store.Filter{VisibleTo: "nobody"}, []deploy.Number{}},
-		"seen in two":     {store.Filter{VisibleTo: "carol", Limit: 3}, []deploy.Number{4, 3, 2}},
-		"two, filtered":   {store.Filter{VisibleTo: "carol", Before: 4, User: "alice", Text: "cart"}, []deploy.Number{3, 2, 1}},
-		"one of the two":  {store.Filter{VisibleTo: "carol", App: "blog"}, []deploy.Number{4}},
-		"another's app":   {store.Filter{VisibleTo: "alice", App: "blog"}, []deploy.Number{}},
-		"seen by viewers": {store.Filter{VisibleTo: "victor", Limit: 1}, []deploy.Number{4}},
+		"everything":      {deploy.DeploymentFilter{}, []deploy.Number{4, 3, 2, 1}},
+		"an app":          {deploy.DeploymentFilter{App: "shop"}, []deploy.Number{3, 2, 1}},
+		"no such app":     {deploy.DeploymentFilter{App: "none"}, []deploy.Number{}},
+		"a pusher":        {deploy.DeploymentFilter{User: "bob"}, []deploy.Number{4}},
+		"a status":        {deploy.DeploymentFilter{Status: deploy.StatusAccepted}, []deploy.Number{1}},
+		"a failed stage":  {deploy.DeploymentFilter{FailedStage: "test.unit_1"}, []deploy.Number{2}},
+		"a code":          {deploy.DeploymentFilter{Code: deploy.CodeTest}, []deploy.Number{2}},
+		"a revision":      {deploy.DeploymentFilter{Revision: oid("c")}, []deploy.Number{3}},
+		"a ref":           {deploy.DeploymentFilter{Ref: "refs/heads/trunk"}, []deploy.Number{4}},
+		"bypasses":        {deploy.DeploymentFilter{Bypassed: true}, []deploy.Number{3}},
+		"a reason":        {deploy.DeploymentFilter{Text: "UNIT_1"}, []deploy.Number{2}},
+		"a subject":       {deploy.DeploymentFilter{Text: "cart"}, []deploy.Number{3, 2, 1}},
+		"no wildcard":     {deploy.DeploymentFilter{Text: "unit%failed"}, []deploy.Number{}},
+		"a percent sign":  {deploy.DeploymentFilter{Text: "100%"}, []deploy.Number{2}},
+		"an underscore":   {deploy.DeploymentFilter{Text: "u_it"}, []deploy.Number{}},
+		"an umlaut":       {deploy.DeploymentFilter{Text: "Änderung"}, []deploy.Number{4}},
+		"since":           {deploy.DeploymentFilter{Since: noon.Add(time.Hour)}, []deploy.Number{4}},
+		"until":           {deploy.DeploymentFilter{Until: noon.Add(time.Hour)}, []deploy.Number{3, 2, 1}},
+		"a page":          {deploy.DeploymentFilter{Limit: 2}, []deploy.Number{4, 3}},
+		"the next page":   {deploy.DeploymentFilter{Limit: 2, Before: 3}, []deploy.Number{2, 1}},
+		"several":         {deploy.DeploymentFilter{App: "shop", Status: deploy.StatusRejected, User: "alice", Code: deploy.CodeTest}, []deploy.Number{2}},
+		"seen by a user":  {deploy.DeploymentFilter{VisibleTo: deploy.Scope{User: "alice"}}, []deploy.Number{3, 2, 1}},
+		"seen by nobody":  {deploy.DeploymentFilter{VisibleTo: deploy.Scope{User: "nobody"}}, []deploy.Number{}},
+		"seen in two":     {deploy.DeploymentFilter{VisibleTo: deploy.Scope{User: "carol"}, Limit: 3}, []deploy.Number{4, 3, 2}},
+		"two, filtered":   {deploy.DeploymentFilter{VisibleTo: deploy.Scope{User: "carol"}, Before: 4, User: "alice", Text: "cart"}, []deploy.Number{3, 2, 1}},
+		"one of the two":  {deploy.DeploymentFilter{VisibleTo: deploy.Scope{User: "carol"}, App: "blog"}, []deploy.Number{4}},
+		"another's app":   {deploy.DeploymentFilter{VisibleTo: deploy.Scope{User: "alice"}, App: "blog"}, []deploy.Number{}},
+		"seen by viewers": {deploy.DeploymentFilter{VisibleTo: deploy.Scope{User: "victor"}, Limit: 1}, []deploy.Number{4}},
 	} {
 		same(t, name, numbers(got[[]deploy.Deployment](t)(h.store.Deployments(ctx, test.f))), test.want)
 	}
@@ -209,18 +209,18 @@ func TestEvents(t *testing.T) {
 		newest = append(newest, h.events[i])
 	}
 	ctx := t.Context()
-	same(t, "all, as they were recorded", got[[]deploy.Event](t)(h.store.Events(ctx, store.EventFilter{Limit: 1000})), newest)
+	same(t, "all, as they were recorded", got[[]deploy.Event](t)(h.store.Events(ctx, deploy.EventFilter{Limit: 1000})), newest)
 	for name, test := range map[string]struct {
-		f    store.EventFilter
+		f    deploy.EventFilter
 		want int
 	}{
-		"of an app":        {store.EventFilter{App: "blog"}, 4},
-		"of a deployment":  {store.EventFilter{Deployment: 2}, 4},
-		"of a type":        {store.EventFilter{Type: deploy.EventUserCreated}, 3},
-		"by an actor":      {store.EventFilter{Actor: "slipway", Limit: 3}, 3},
-		"older than":       {store.EventFilter{Before: 3}, 2},
-		"of all of these":  {store.EventFilter{App: "shop", Deployment: 7, Type: deploy.EventAccepted, Actor: "slipway", Before: 1000}, 1},
-		"of another world": {store.EventFilter{App: "nowhere"}, 0},
+		"of an app":        {deploy.EventFilter{App: "blog"}, 4},
+		"of a deployment":  {deploy.EventFilter{Deployment: 2}, 4},
+		"of a type":        {deploy.EventFilter{Type: deploy.EventUserCreated}, 3},
+		"by an actor":      {deploy.EventFilter{Actor: "slipway", Limit: 3}, 3},
+		"older than":       {deploy.EventFilter{Before: 3}, 2},
+		"of all of these":  {deploy.EventFilter{App: "shop", Deployment: 7, Type: deploy.EventAccepted, Actor: "slipway", Before: 1000}, 1},
+		"of another world": {deploy.EventFilter{App: "nowhere"}, 0},
 	} {
 		same(t, "events "+name, len(got[[]deploy.Event](t)(h.store.Events(ctx, test.f))), test.want)
 	}

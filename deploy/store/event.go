@@ -55,33 +55,28 @@ func (r eventRow) event() deploy.Event {
 	return e
 }
 
-// EventFilter says which events are wanted. Zero fields do not matter.
-type EventFilter struct {
-	App        deploy.AppName
-	Deployment deploy.Number
-	Type       deploy.EventType
-	Actor      string // its name
-	Before     uint64 // sequence: for the next page, that of the last event of this one
-	Limit      int    // 50 if zero, at most 1,000
-}
-
 // Events returns events that fit the filter, newest first.
-func (s *Store) Events(ctx context.Context, f EventFilter) ([]deploy.Event, error) {
-	q := s.read.WithContext(ctx).Order("sequence DESC").Limit(pageSize(f.Limit))
-	if f.App != "" {
-		q = q.Where("app = ?", f.App)
+func (s *Store) Events(ctx context.Context, f deploy.EventFilter) ([]deploy.Event, error) {
+	db := s.read.WithContext(ctx)
+	q := db.Order("sequence DESC").Limit(pageSize(f.Limit))
+	where := func(wanted bool, condition string, args ...any) {
+		if wanted {
+			q = q.Where(condition, args...)
+		}
 	}
-	if f.Deployment != 0 {
-		q = q.Where("deployment = ?", f.Deployment)
-	}
-	if f.Type != "" {
-		q = q.Where("type = ?", f.Type)
-	}
-	if f.Actor != "" {
-		q = q.Where("actor_name = ?", f.Actor)
-	}
-	if f.Before != 0 {
-		q = q.Where("sequence < ?", f.Before)
+	where(f.App != "", "app = ?", f.App)
+	where(f.Deployment != 0, "deployment = ?", f.Deployment)
+	where(f.Type != "", "type = ?", f.Type)
+	where(f.Actor != "", "actor_name = ?", f.Actor)
+	where(!f.Since.IsZero(), "at >= ?", at(f.Since))
+	where(!f.Until.IsZero(), "at < ?", at(f.Until))
+	where(f.Before != 0, "sequence < ?", f.Before)
+	if f.VisibleTo != (deploy.Scope{}) {
+		apps, err := scope(db, "", f.VisibleTo)
+		if err != nil {
+			return nil, fmt.Errorf("reading events: %w", err)
+		}
+		where(!apps.all, "app IN (?)", db.Model(&appRow{}).Select("name").Where("id IN ?", apps.ids))
 	}
 	var rows []eventRow
 	if err := q.Find(&rows).Error; err != nil {

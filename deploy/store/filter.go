@@ -4,40 +4,25 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"gorm.io/gorm"
 
 	"slipway/deploy"
 )
 
-// Filter says which deployments are wanted. Zero fields do not matter.
-type Filter struct {
-	App         deploy.AppName
-	User        deploy.UserName // who pushed
-	VisibleTo   deploy.UserName // only of apps that this user may see
-	Status      deploy.Status
-	FailedStage deploy.StageName
-	Code        deploy.Code
-	Revision    deploy.OID
-	Ref         deploy.RefName
-	Bypassed    bool   // only those that bypassed the gate
-	Text        string // in the reason or the commit's subject, without regard to ASCII case
-	Since       time.Time
-	Until       time.Time     // queued before it
-	Before      deploy.Number // for the next page, the last number of this one
-	Limit       int           // 50 if zero, at most 1,000
-}
+// filter is a [deploy.DeploymentFilter] as a query.
+type filter deploy.DeploymentFilter
 
 // Deployments returns deployments that fit the filter, newest first.
-func (s *Store) Deployments(ctx context.Context, f Filter) ([]deploy.Deployment, error) {
+func (s *Store) Deployments(ctx context.Context, wanted deploy.DeploymentFilter) ([]deploy.Deployment, error) {
 	db := s.read.WithContext(ctx)
-	wanted, err := f.apps(db)
+	f := filter(wanted)
+	apps, err := scope(db, f.App, f.VisibleTo)
 	if err != nil {
 		return nil, fmt.Errorf("reading deployments: %w", err)
 	}
 	var rows []deploymentRow
-	if err := f.page(db, wanted).Find(&rows).Error; err != nil {
+	if err := f.page(db, apps).Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("reading deployments: %w", err)
 	}
 	return each(rows, deploymentRow.deployment), nil
@@ -49,18 +34,21 @@ type selection struct {
 	ids []uint32
 }
 
-func (f Filter) apps(db *gorm.DB) (selection, error) {
+// scope returns the apps of that name ("" for any) that are within s.
+func scope(db *gorm.DB, name deploy.AppName, s deploy.Scope) (selection, error) {
 	q, all := db.Model(&appRow{}), true
-	if f.App != "" {
-		q, all = q.Where("name = ?", f.App), false
+	for _, only := range []deploy.AppName{name, s.App} {
+		if only != "" {
+			q, all = q.Where("name = ?", only), false
+		}
 	}
-	if f.VisibleTo != "" {
+	if s.User != "" {
 		var user userRow
-		if err := db.Limit(1).Find(&user, "name = ?", f.VisibleTo).Error; err != nil {
+		if err := db.Limit(1).Find(&user, "name = ?", s.User).Error; err != nil {
 			return selection{}, err
 		}
 		if user.Role != deploy.RoleAdmin {
-			q, all = q.Where("id IN (?)", visibleTo(db, f.VisibleTo)), false
+			q, all = q.Where("id IN (?)", visibleTo(db, s.User)), false
 		}
 	}
 	if all {
@@ -76,7 +64,7 @@ func (f Filter) apps(db *gorm.DB) (selection, error) {
 const appsAtOnce = 50
 
 // page selects the filter's page of the deployments of the apps.
-func (f Filter) page(db *gorm.DB, of selection) *gorm.DB {
+func (f filter) page(db *gorm.DB, of selection) *gorm.DB {
 	limit := pageSize(f.Limit)
 	page := func(where string, args ...any) *gorm.DB {
 		return f.on(db.Model(&deploymentRow{}).Where(where, args...)).Order("number DESC").Limit(limit)
@@ -97,7 +85,7 @@ func (f Filter) page(db *gorm.DB, of selection) *gorm.DB {
 }
 
 // on adds the conditions that are not about apps.
-func (f Filter) on(q *gorm.DB) *gorm.DB {
+func (f filter) on(q *gorm.DB) *gorm.DB {
 	where := func(wanted bool, condition string, args ...any) {
 		if wanted {
 			q = q.Where(condition, args...)
