@@ -1,7 +1,7 @@
 // Command slipway is a git server that deploys inside git push: the server itself, the processes it
 // keeps beside it, and the client of every command.
 //
-// "slipway serve" runs the server (serve.go is the only place that wires). "slipway init" writes a
+// "slipway serve" runs the server (wire.go is the only place that wires). "slipway init" writes a
 // manifest in a working tree. keeper, router and inner are started by the server, never by hand, and
 // hidden from the help but not from ps. Every other command is sent to the running server through
 // DATA/slipway.sock (control.go) and runs there (command.go), exactly as "ssh host COMMAND" does.

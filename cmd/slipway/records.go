@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"slipway/deploy"
+	"slipway/deploy/audit"
+	"slipway/deploy/retention"
+	"slipway/deploy/store"
+)
+
+// The data directory and the records in it.
+
+// makeFolders makes the data directory. Sandboxed processes have another user id and must be able to
+// pass through to their trees, but not to list anything.
+func makeFolders(l deploy.Layout) error {
+	for dir, mode := range map[string]fs.FileMode{
+		string(l): 0o711, filepath.Join(string(l), "apps"): 0o711, filepath.Join(string(l), "deployments"): 0o700,
+		l.Repos(): 0o700, l.Hooks(): 0o700, l.Router(): 0o700, l.Audit(): 0o700,
+	} {
+		if err := os.MkdirAll(dir, mode); err != nil {
+			return fmt.Errorf("making the data directory: %w", err)
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			return fmt.Errorf("making the data directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// openRecords opens the audit log, which one server at a time can, and the database derived from it.
+func (s *server) openRecords(ctx context.Context) error {
+	l := s.config.layout
+	var err error
+	if s.log, err = audit.Open(l.Audit(), audit.Config{Logger: s.logger}); err != nil {
+		return fmt.Errorf("opening the audit log: %w", err)
+	}
+	if s.store, err = store.Open(ctx, l.Database(), s.logger); err != nil {
+		_ = s.log.Close()
+		return fmt.Errorf("opening the database: %w", err)
+	}
+	s.recorder = audit.NewRecorder(s.log, s.store, s.logger)
+	s.reserve = retention.NewReserve(l.Reserve(), s.recorder, s.logger)
+	if err := s.recorder.CatchUp(ctx); err != nil {
+		s.close()
+		return fmt.Errorf("bringing the database up to date with the audit log: %w", err)
+	}
+	return nil
+}
+
+func (s *server) close() {
+	if err := errors.Join(s.store.Close(), s.log.Close()); err != nil {
+		s.logger.Error("closing the records", "error", err)
+	}
+}
+
+// bootID tells one boot of this machine from another; proc(5).
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
