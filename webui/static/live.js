@@ -1,0 +1,1 @@
+// Makes pages move. Without it every page shows the same, once.

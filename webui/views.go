@@ -1,0 +1,353 @@
+package webui
+
+import (
+	"html/template"
+	"time"
+
+	"slipway/deploy"
+)
+
+// Frame is what every page shows around its own content.
+type Frame struct {
+	Title   string
+	Section string // which link of the navigation is the present one
+	Now     time.Time
+	Caller  deploy.Caller
+	Name    string // of the caller, for people
+	Notices []Notice
+	Live    string // the address of the page's live events; "" for none
+}
+
+// Admin tells whether the page may show what only admins see.
+func (f Frame) Admin() bool { return f.Caller.Admin }
+
+// Notice is a line above the content.
+type Notice struct {
+	Class string // run, warn or fail
+	Word  string // the first word: Frozen, Done, Fault
+	Text  string
+}
+
+// State is how something stands: a mark, a word, and a class that colours both.
+type State struct {
+	Class, Sign, Word string
+}
+
+// ProductionPage is /: what runs, who is next, is it safe.
+type ProductionPage struct {
+	Frame
+	Berths []Berth
+}
+
+// Berth is an app in production, with the queue before it.
+type Berth struct {
+	App       deploy.AppName
+	Address   string
+	Serving   *Serving // nil if nothing serves
+	Instances []Dot
+	Traffic   template.HTML // a spark line; "" without numbers
+	Requests  string        // "1,204 requests, 3 errors in 30 min"
+	Frozen    string        // the reason; "" if not
+	FrozenAt  time.Time
+	Drift     string // what serves is not what the ref says, and why
+	Queue     []Waiting
+	MayPush   bool
+	MayFreeze bool
+}
+
+// Serving is the release that serves.
+type Serving struct {
+	Number   deploy.Number
+	Revision deploy.OID
+	Subject  string
+	Author   string
+	Since    time.Time
+}
+
+// Dot is the health of one instance.
+type Dot struct {
+	Name  string // web 1
+	State State
+	More  string // 42 MiB, restarted 2 times
+}
+
+// Waiting is a deployment that runs or waits for its turn.
+type Waiting struct {
+	Number  deploy.Number
+	Place   int // 0 while it runs, else from 1
+	Who     string
+	Subject string
+	Strip   []Step
+	Elapsed time.Duration
+	Median  time.Duration // of the app's accepted deployments; 0 if unknown
+}
+
+// Step is a stage in a strip.
+type Step struct {
+	Name  string
+	State State
+}
+
+// AppPage is /apps/{app}.
+type AppPage struct {
+	Frame
+	Berth
+	Clone     string // the repository's URL
+	Releases  []ReleaseRow
+	Variables []VariableRow
+	History   []DeploymentRow
+}
+
+// ReleaseRow is a release that is kept.
+type ReleaseRow struct {
+	Serving
+	Current  bool
+	MayServe bool // a roll back to it is offered
+}
+
+// VariableRow is a variable by name. Its value is never shown.
+type VariableRow struct {
+	Name   string
+	InTest bool
+	SetAt  time.Time
+}
+
+// HistoryPage is /deployments.
+type HistoryPage struct {
+	Frame
+	Filter  FilterForm
+	Rows    []DeploymentRow
+	Newer   string // addresses of the neighbouring pages; "" for none
+	Older   string
+	AsJSON  string
+	AsCSV   string
+	Problem string // what is wrong with the filter
+}
+
+// FilterForm is the history's filter as its form shows it.
+type FilterForm struct {
+	App, User, Status, Stage, Since, Until, Text string
+	Bypassed                                     bool
+	Apps                                         []deploy.AppName
+	Statuses                                     []deploy.Status
+	Stages                                       []deploy.StageName
+}
+
+// DeploymentRow is a line of the history.
+type DeploymentRow struct {
+	deploy.Deployment
+	State State
+	Took  time.Duration
+}
+
+// DeploymentPage is /deployments/{n}.
+type DeploymentPage struct {
+	Frame
+	deploy.Deployment
+	State      State
+	Headline   string // accepted, rejected in test.unit, …
+	Sentence   string // the one that the pusher read
+	Hint       string
+	Tail       []string // what the failing output said last
+	Took       time.Duration
+	Stages     []StageRow
+	Logs       []Log
+	Checks     []CheckRow
+	Watch      []Chart
+	Commits    []CommitRow
+	Diff       Diff
+	Events     []EventRow
+	Transcript Log
+	Regression *deploy.Regression
+	MayCancel  bool
+	MayAgain   bool
+	MayMark    bool
+}
+
+// StageRow is a stage in the timeline.
+type StageRow struct {
+	Name  deploy.StageName
+	State State
+	Took  time.Duration
+	Bar   template.HTML
+}
+
+// Log is a stage's log, or as much of it as is shown at first.
+type Log struct {
+	Name   string // of the stage, or transcript
+	State  State
+	Took   time.Duration
+	Open   bool
+	Live   bool // more is coming
+	Total  int  // lines
+	Before int  // lines left out above those shown
+	Blocks [][]Line
+	Offset int64  // bytes of the file that the lines end at, from where live lines follow
+	Whole  string // the address of all of it as text
+	Page   string // the address of it on a page of its own
+}
+
+// Line is a line of a log.
+type Line struct {
+	Number int
+	HTML   template.HTML
+}
+
+// CheckRow is a check of the watch.
+type CheckRow struct {
+	Name   string
+	State  State
+	Detail string
+}
+
+// Chart is a picture with its name.
+type Chart struct {
+	Name  string
+	SVG   template.HTML
+	Table *Table
+}
+
+// Table is the numbers of a chart.
+type Table struct {
+	Head []string
+	Rows [][]string
+}
+
+// CommitRow is a commit that the deployment brought.
+type CommitRow struct {
+	OID deploy.OID
+	deploy.Commit
+}
+
+// Diff is what the deployment changed, line by line.
+type Diff struct {
+	Files   int
+	Added   int
+	Removed int
+	Lines   []DiffLine
+	Cut     bool   // there is more than is shown
+	Absent  string // why there is none
+}
+
+// DiffLine is a line of a diff.
+type DiffLine struct {
+	Class string // file, hunk, added, removed or ""
+	Text  string
+}
+
+// EventRow is an event of the audit log.
+type EventRow struct {
+	deploy.Event
+	Data string // its data as indented JSON; "" for none
+}
+
+// LogPage is /deployments/{n}/log/{stage}: a window of a log's lines.
+type LogPage struct {
+	Frame
+	Number    deploy.Number
+	App       deploy.AppName
+	Log       Log
+	From, To  int // lines shown
+	Previous  string
+	Following string
+}
+
+// StatisticsPage is /stats.
+type StatisticsPage struct {
+	Frame
+	App      string
+	Weeks    int
+	Apps     []deploy.AppName
+	Figures  []Figure
+	Charts   []Chart
+	Clusters []Cluster
+}
+
+// Figure is a number that stands for itself.
+type Figure struct{ Value, Name string }
+
+// Cluster is a kind of failure.
+type Cluster struct {
+	Signature   string
+	Count       int
+	Apps        string
+	First, Last time.Time
+	Example     deploy.Number
+	Excerpt     string
+}
+
+// AuditPage is /audit.
+type AuditPage struct {
+	Frame
+	Head          string
+	Verified      State
+	VerifiedAt    time.Time
+	VerifiedUntil uint64
+	App           string
+	Type          string
+	Actor         string
+	Deployment    string
+	Types         []deploy.EventType
+	Rows          []EventRow
+	Older         string
+	Newer         string
+	Export        string
+	Problem       string
+}
+
+// PeoplePage is /users.
+type PeoplePage struct {
+	Frame
+	Users    []UserRow
+	Tokens   []TokenRow
+	Sessions []SessionRow
+}
+
+// UserRow is a user with keys and grants.
+type UserRow struct {
+	deploy.User
+	Keys   []deploy.Key
+	Grants []deploy.Grant
+}
+
+// TokenRow is a token without its secret.
+type TokenRow struct {
+	deploy.Token
+	State State
+}
+
+// SessionRow is a browser that is signed in.
+type SessionRow struct {
+	deploy.Session
+	Present bool // the one that looks at the page
+}
+
+// HelpPage is /help.
+type HelpPage struct {
+	Frame
+	Topics  []Topic
+	Topic   Topic
+	Setting []Setting // the effective configuration
+}
+
+// Topic is a page of the manual.
+type Topic struct{ Name, Text string }
+
+// Setting is a value of the server's configuration.
+type Setting struct{ Name, Value, From string }
+
+// SignInPage is /login.
+type SignInPage struct {
+	Frame
+	Link    string // the one-time secret of the link that was followed; "" without one
+	SSH     string // the command that prints a link
+	Problem string
+}
+
+// ProblemPage says what went wrong.
+type ProblemPage struct {
+	Frame
+	Status int
+	Text   string
+	Hint   string
+}
