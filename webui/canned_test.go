@@ -154,7 +154,7 @@ func cannedDeployment() *DeploymentPage {
 func cannedWatched() *DeploymentPage {
 	p := cannedDeployment()
 	p.Deployment = cannedRows()[0].Deployment
-	p.Deployment.Commit.Author = "Bob"
+	p.Commit.Author = "Bob"
 	p.State, p.Title, p.Live = stateOf(p.Status), "shop deployment 43", "/deployments/43/live"
 	p.Sentence, p.Hint, p.Tail, p.Took = "The watch runs: 9 of 15 seconds.", "", nil, 0
 	p.Stages = p.Stages[:2]
@@ -216,8 +216,8 @@ func canned() map[string]struct {
 			Filter: FilterForm{App: "shop", Text: "cart", Apps: []deploy.AppName{"blog", "shop"}, Statuses: []deploy.Status{deploy.StatusAccepted, deploy.StatusRejected}, Stages: []deploy.StageName{"build", "test.unit"}}}},
 		"deployment":         {"deployment", cannedDeployment()},
 		"deployment-running": {"deployment", cannedWatched()},
-		"log": {"log", &LogPage{Frame: frame("test.unit", "deployments"), Number: 42, App: "shop", Log: cannedLogs()[0], From: 2081, To: 2087, Previous: "/deployments/42/log/test.unit?from=1"}},
-		"stats": {"stats", cannedStatistics()},
+		"log":                {"log", &LogPage{Frame: frame("test.unit", "deployments"), Number: 42, App: "shop", Log: cannedLogs()[0], From: 2081, To: 2087, Previous: "/deployments/42/log/test.unit?from=1"}},
+		"stats":              {"stats", cannedStatistics()},
 		"audit": {"audit", &AuditPage{Frame: frame("Audit", "audit"), Head: "812:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Verified: State{"pass", "✓", "no line was changed"}, VerifiedAt: at("04:00:00"), VerifiedUntil: 790,
 			Types: []deploy.EventType{deploy.EventAccepted}, Rows: events, Export: "/audit.jsonl"}},
 		"people": {"people", &PeoplePage{Frame: frame("People", "users"),

@@ -77,14 +77,16 @@ func (p *Pages) fragment(w io.Writer, page, name string, view any) error {
 // functions are what templates may call. They write; they do not look anything up.
 func (p *Pages) functions() template.FuncMap {
 	return template.FuncMap{
-		"asset":    p.assets.address,
-		"zone":     func() string { return "UTC" },
-		"when":     when,
-		"stamp":    stamp,
-		"span":     span,
-		"count":    count,
-		"short":    func(o deploy.OID) string { return o.Short() },
-		"link":     func(section, href, word, present string) navigation { return navigation{href, word, section == present} },
+		"asset": p.assets.address,
+		"zone":  func() string { return "UTC" },
+		"when":  when,
+		"stamp": stamp,
+		"span":  span,
+		"count": count,
+		"short": func(o deploy.OID) string { return o.Short() },
+		"link": func(section, href, word, present string) navigation {
+			return navigation{href, word, section == present}
+		},
 		"within":   func(page framed, b Berth) placed { return placed{page.frame().Now, b} },
 		"numbered": func(log string, l Line) numbered { return numbered{log, l} },
 		"rows":     func(now time.Time, rows []DeploymentRow) table { return table{now, rows} },
