@@ -432,7 +432,7 @@ func TestSweep(t *testing.T) {
 	w := newWorld(t, repo.SHA1)
 	one := w.commit("one")
 	dir := w.store.Dir(app)
-	left := []string{"refs/heads/main.lock", "packed-refs.lock", "HEAD.lock", "objects/tmp_objdir-incoming-abc/pack/x", "objects/pack/tmp_pack_x", "../.tmp/index-1/index", "../.trash/x/HEAD"}
+	left := []string{"refs/heads/main.lock", "packed-refs.lock", "packed-refs.new", "HEAD.lock", "objects/pack/multi-pack-index.lock", "objects/tmp_objdir-incoming-abc/pack/x", "objects/pack/tmp_pack_x", "../.tmp/index-1/index", "../.trash/x/HEAD"}
 	for _, name := range left {
 		path := filepath.Join(dir, name)
 		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
@@ -440,7 +440,10 @@ func TestSweep(t *testing.T) {
 	}
 	left = append(left, "objects/pack/pack-x.keep")
 	must(t, os.WriteFile(filepath.Join(dir, "objects/pack/pack-x.keep"), []byte("receive-pack 42 on host"), 0o644))
-	must(t, os.WriteFile(filepath.Join(dir, "objects/pack/pack-y.keep"), []byte("mine"), 0o644))
+	left = append(left, "objects/pack/pack-cut.keep")
+	must(t, os.WriteFile(filepath.Join(dir, "objects/pack/pack-cut.keep"), nil, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "objects/pack/pack-y.keep"), []byte("mine"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "objects/pack/pack-z.keep"), nil, 0o644))
 	update := deploy.RefUpdate{Ref: "refs/heads/main", New: one}
 	if _, err := w.store.Prepare(t.Context(), app, update); err == nil {
 		t.Error("the lock that was left should be in the way")
@@ -451,8 +454,10 @@ func TestSweep(t *testing.T) {
 			t.Errorf("%s is still there", name)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "objects/pack/pack-y.keep")); err != nil {
-		t.Errorf("an operator's mark: %v", err)
+	for _, mine := range []string{"pack-y.keep", "pack-z.keep"} {
+		if _, err := os.Stat(filepath.Join(dir, "objects/pack", mine)); err != nil {
+			t.Errorf("an operator's mark: %v", err)
+		}
 	}
 	tx, err := w.store.Prepare(t.Context(), app, update)
 	must(t, err)

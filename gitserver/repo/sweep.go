@@ -21,7 +21,7 @@ func (s *Store) Sweep(_ context.Context, app deploy.AppName) error {
 		s.config.Logger.Warn("removing what a killed git left behind", "path", path)
 		failures = append(failures, os.RemoveAll(path))
 	}
-	for _, pattern := range []string{"*.lock", "objects/tmp_objdir-*", "objects/pack/tmp_*", "objects/pack/.tmp-*", "objects/??/tmp_obj_*", "objects/info/*.lock", "shallow.lock"} {
+	for _, pattern := range leftovers() {
 		found, err := filepath.Glob(filepath.Join(escapeGlob(dir), pattern))
 		failures = append(failures, err)
 		for _, path := range found {
@@ -32,7 +32,7 @@ func (s *Store) Sweep(_ context.Context, app deploy.AppName) error {
 	kept, err := filepath.Glob(filepath.Join(escapeGlob(dir), "objects/pack/*.keep"))
 	failures = append(failures, err)
 	for _, path := range kept {
-		if b, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(b), "receive-pack ") {
+		if marksReceiving(path) {
 			remove(path)
 		}
 	}
@@ -46,6 +46,25 @@ func (s *Store) Sweep(_ context.Context, app deploy.AppName) error {
 		return fmt.Errorf("sweeping repository %s: %w", app, err)
 	}
 	return nil
+}
+
+// leftovers are patterns, in a repository, of what git makes on its way to something else.
+func leftovers() []string {
+	return []string{
+		"*.lock", "packed-refs.new", "info/refs_*", "objects/*.lock", "objects/info/*.lock", "objects/info/packs_*",
+		"objects/tmp_objdir-*", "objects/??/tmp_obj_*", "objects/pack/*.lock", "objects/pack/tmp_*", "objects/pack/.tmp-*",
+	}
+}
+
+// marksReceiving tells whether a mark on a pack is receive-pack's. Git does not sync what it writes into
+// one, so a power cut empties it; that it is git's, and not an operator's, then only its mode still tells.
+func marksReceiving(keep string) bool {
+	b, err := os.ReadFile(keep)
+	if err != nil || len(b) > 0 {
+		return strings.HasPrefix(string(b), "receive-pack ")
+	}
+	info, err := os.Stat(keep)
+	return err == nil && info.Mode().Perm() == 0o600
 }
 
 // SweepAll sweeps every repository, and removes repositories that were not quite made or removed.
