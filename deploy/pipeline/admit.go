@@ -143,6 +143,7 @@ func (p *Pipeline) open(ctx context.Context, o deploy.Offer, progress io.Writer)
 	err = d.record(ctx, deploy.Event{Type: deploy.EventDeploymentQueued}.WithData(d.Deployment))
 	if err != nil {
 		d.close()
+		_ = os.RemoveAll(p.Layout.Deployment(n)) // of which nobody knows
 		return nil, err
 	}
 	d.term.header(d.Deployment)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -144,6 +146,15 @@ func (w *world) agrees(t *testing.T, when string) {
 		}
 		if d.Status == deploy.StatusAccepted && !d.RefMoved {
 			t.Errorf("%s: deployment %d is accepted without its ref", when, n)
+		}
+	}
+	folders, err := os.ReadDir(filepath.Dir(w.layout.Deployment(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range folders {
+		if n, err := deploy.ParseNumber(f.Name()); err != nil || w.rows[n] == nil {
+			t.Errorf("%s: the folder %s is of no deployment: %v", when, f.Name(), err)
 		}
 	}
 	w.verdict = deploy.WatchResult{Pass: true}

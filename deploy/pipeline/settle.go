@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"slipway/deploy"
 )
@@ -23,6 +26,9 @@ func (p *Pipeline) Settle(ctx context.Context) error {
 			p.freeze(ctx, d.Target(), fmt.Sprintf("deployment %d was interrupted and could not be settled", d.Number))
 		}
 	}
+	if err := p.sweepFolders(ctx); err != nil {
+		return err
+	}
 	apps, err := p.History.Apps(ctx)
 	if err != nil {
 		return fmt.Errorf("listing apps: %w", err)
@@ -30,6 +36,29 @@ func (p *Pipeline) Settle(ctx context.Context) error {
 	for _, app := range apps {
 		if err := p.agree(ctx, app); err != nil {
 			p.Logger.Error("putting an app right", "app", app.Name, "error", err)
+		}
+	}
+	return nil
+}
+
+// sweepFolders removes the folders of deployments that were never recorded: the server was killed before
+// they were.
+func (p *Pipeline) sweepFolders(ctx context.Context) error {
+	last, err := p.Records.LastNumber(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the last deployment's number: %w", err)
+	}
+	entries, err := os.ReadDir(filepath.Dir(p.Layout.Deployment(last)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("listing the deployments' folders: %w", err)
+	}
+	for _, e := range entries {
+		n, err := deploy.ParseNumber(e.Name())
+		if err != nil || n <= last {
+			continue
+		}
+		if err := os.RemoveAll(p.Layout.Deployment(n)); err != nil {
+			return fmt.Errorf("removing the folder of a deployment that nobody knows: %w", err)
 		}
 	}
 	return nil
