@@ -50,26 +50,27 @@ const (
 
 // Deployment is everything done for one gated push, as history knows it.
 type Deployment struct {
-	Number      Number      `json:"number"`
-	App         AppName     `json:"app"`
-	Environment Environment `json:"environment"`
-	Ref         RefName     `json:"ref"`
-	Old         OID         `json:"old"` // the ref when the deployment's turn came; what the client saw before that
-	New         OID         `json:"new"`
-	Commit      Commit      `json:"commit"`
-	Pusher      Pusher      `json:"pusher"`
-	Bypass      *Bypass     `json:"bypass,omitempty"`
-	Again       *Again      `json:"again,omitempty"` // nil for a push
-	Status      Status      `json:"status"`
-	Code        Code        `json:"code,omitempty"`   // why it was not accepted
-	Reason      string      `json:"reason,omitempty"` // the sentence that the pusher read
-	FailedStage StageName   `json:"failedStage,omitempty"`
-	Previous    Number      `json:"previous,omitempty"` // the release that served when it started
-	QueuedAt    time.Time   `json:"queuedAt"`
-	StartedAt   time.Time   `json:"startedAt,omitzero"`
-	SwitchedAt  time.Time   `json:"switchedAt,omitzero"` // the switch was intended; recovery puts traffic back
-	FinishedAt  time.Time   `json:"finishedAt,omitzero"`
-	RefMoved    bool        `json:"refMoved"`
+	Number       Number      `json:"number"`
+	App          AppName     `json:"app"`
+	Environment  Environment `json:"environment"`
+	Ref          RefName     `json:"ref"`
+	Old          OID         `json:"old"` // the ref when the deployment's turn came; what the client saw before that
+	New          OID         `json:"new"`
+	Commit       Commit      `json:"commit"`
+	Pusher       Pusher      `json:"pusher"`
+	Bypass       *Bypass     `json:"bypass,omitempty"`
+	Again        *Again      `json:"again,omitempty"` // nil for a push
+	Status       Status      `json:"status"`
+	Code         Code        `json:"code,omitempty"`   // why it was not accepted
+	Reason       string      `json:"reason,omitempty"` // the sentence that the pusher read
+	FailedStage  StageName   `json:"failedStage,omitempty"`
+	Previous     Number      `json:"previous,omitempty"` // the release that served when it started
+	QueuedAt     time.Time   `json:"queuedAt"`
+	StartedAt    time.Time   `json:"startedAt,omitzero"`
+	SwitchedAt   time.Time   `json:"switchedAt,omitzero"`   // the switch was intended; recovery puts traffic back
+	RolledBackAt time.Time   `json:"rolledBackAt,omitzero"` // traffic was back, verified
+	FinishedAt   time.Time   `json:"finishedAt,omitzero"`
+	RefMoved     bool        `json:"refMoved"`
 }
 
 // Target returns what the deployment changes.

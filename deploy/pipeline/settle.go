@@ -70,7 +70,7 @@ func (p *Pipeline) settle(ctx context.Context, d *deploy.Deployment) error {
 	switch {
 	case d.Status == deploy.StatusAccepted:
 		return p.finishAccepted(ctx, d)
-	case !d.SwitchedAt.IsZero():
+	case !d.SwitchedAt.IsZero() && d.RolledBackAt.IsZero():
 		if err := p.undoSwitch(ctx, d); err != nil {
 			return err
 		}

@@ -168,6 +168,8 @@ func (w *world) project(e deploy.Event) {
 		row.Status, row.Previous, row.Old, row.Bypass = deploy.StatusRunning, d.Previous, e.Old, d.Bypass
 	case deploy.EventSwitchIntended:
 		row.SwitchedAt = time.Unix(1, 0)
+	case deploy.EventRollbackDone:
+		row.RolledBackAt = time.Unix(1, 0)
 	case deploy.EventAccepted:
 		var d deploy.SwitchData
 		w.must(json.Unmarshal(e.Data, &d))
@@ -296,7 +298,12 @@ func (w *process) Checkout(_ context.Context, job *deploy.Job) ([]string, error)
 
 func (w *process) Ahead(deploy.App, deploy.OID) {}
 
-func (w *process) Read(context.Context, string) (*deploy.Manifest, error) {
+func (w *process) Read(_ context.Context, tree string) (*deploy.Manifest, error) {
+	if filepath.Base(filepath.Dir(tree)) == "releases" {
+		if _, err := os.Stat(tree); err != nil {
+			return nil, err
+		}
+	}
 	m := w.manifest
 	return &m, nil
 }

@@ -74,6 +74,9 @@ func (r deploymentRow) deployment() deploy.Deployment {
 		QueuedAt: r.QueuedAt.Time, StartedAt: r.StartedAt.Time, SwitchedAt: r.SwitchedAt.Time, FinishedAt: r.FinishedAt.Time,
 		RefMoved: r.RefMoved,
 	}
+	if r.RollBack == RollbackDone {
+		d.RolledBackAt = r.RollBackAt.Time
+	}
 	if r.Again != "" {
 		d.Again = &deploy.Again{Kind: r.Again, Of: r.AgainOf, Reason: r.AgainReason}
 	}
