@@ -115,7 +115,7 @@ func (p *Pipeline) Admit(ctx context.Context, o deploy.Offer, progress io.Writer
 	defer p.enter(d)()
 	p.queue.join(d.ticket)
 	defer p.queue.leave(d.ticket)
-	err = p.turn(d)
+	err = d.because(p.turn(d))
 	if err == nil {
 		err = p.deploy(d)
 	}
@@ -192,7 +192,7 @@ func (p *Pipeline) deploy(d *deployment) error {
 	started := deploy.StartedData{Previous: d.Previous, Bypass: d.Bypass}
 	event := deploy.Event{Type: deploy.EventDeploymentStarted, Old: d.Old, New: d.New}.WithData(started)
 	if err := d.record(d.ctx, event); err != nil {
-		return err
+		return d.because(err)
 	}
 	defer p.Trees.Ahead(d.app, d.New)
 	ready := p.prepare
@@ -201,7 +201,7 @@ func (p *Pipeline) deploy(d *deployment) error {
 	}
 	c, err := ready(d)
 	if err != nil {
-		return err
+		return d.because(err)
 	}
 	if !d.commitToSwitch() {
 		p.discard(d)

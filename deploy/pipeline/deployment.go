@@ -114,6 +114,15 @@ func (d *deployment) cancel(cause error) bool {
 	return true
 }
 
+// because returns what ended the deployment before its switch: that it was canceled, where that is why
+// err happened.
+func (d *deployment) because(err error) error {
+	if _, rejected := deploy.AsRejection(err); err == nil || rejected || d.ctx.Err() == nil {
+		return err
+	}
+	return context.Cause(d.ctx)
+}
+
 // commitToSwitch closes the deployment against canceling. It tells by false that it was canceled.
 func (d *deployment) commitToSwitch() bool {
 	d.mu.Lock()

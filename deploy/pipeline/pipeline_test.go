@@ -172,7 +172,7 @@ func TestRefThatCannotBeWritten(t *testing.T) {
 
 // TestPusherLeaves: before the switch it cancels, from the switch on it changes nothing.
 func TestPusherLeaves(t *testing.T) {
-	for step, accepted := range map[string]bool{"build": false, "test unit": false, "start": false, "switch 1": true, "watch": true} {
+	for step, accepted := range map[string]bool{"keep": false, "build": false, "test unit": false, "start": false, "switch 1": true, "watch": true} {
 		t.Run(step, func(t *testing.T) {
 			w := newWorld(t)
 			ctx, leave := context.WithCancel(t.Context())

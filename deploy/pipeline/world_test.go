@@ -246,8 +246,13 @@ func (w *process) Resolve(context.Context, deploy.AppName, deploy.RefName) (depl
 	return w.ref, nil
 }
 
-func (w *process) Keep(context.Context, deploy.AppName, deploy.Number, deploy.OID) error {
-	return w.step("keep", func() error { return nil })
+func (w *process) Keep(ctx context.Context, _ deploy.AppName, _ deploy.Number, _ deploy.OID) error {
+	err := w.step("keep", func() error { return nil })
+	if w.during["keep"] != nil { // somebody leaves, and git is killed for it
+		<-ctx.Done()
+		return errors.New("signal: killed")
+	}
+	return err
 }
 
 func (w *process) Prepare(_ context.Context, _ deploy.AppName, u deploy.RefUpdate) (deploy.RefTransaction, error) {
