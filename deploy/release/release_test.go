@@ -223,6 +223,30 @@ func TestGoingBackToTheUnwell(t *testing.T) {
 	}
 }
 
+// sickening is a router whose first visitors bring the app down.
+type sickening struct {
+	*fakeRouter
+	file string
+}
+
+func (r sickening) Route(ctx context.Context, app deploy.AppName, n deploy.Number, to []deploy.Instance) error {
+	if err := os.WriteFile(r.file, nil, 0o644); err != nil {
+		return err
+	}
+	return r.fakeRouter.Route(ctx, app, n, to)
+}
+
+// A release that was ready, and is not any more when it gets traffic, is the pusher's to mend.
+func TestSickWithTraffic(t *testing.T) {
+	b := newBench(t)
+	b.Local = engine(b.layout, sandbox.ModeBubblewrap, b.group, sickening{b.router, filepath.Join(b.layout.Storage("shop"), "sick")})
+	b.started(b.job(1, "", func(m *deploy.Manifest) { m.Processes[0].Run = "./app -sick /storage/sick" }))
+	err := b.Switch(t.Context(), b.target, 0, 1)
+	if r, ok := deploy.AsRejection(err); !ok || r.Code != deploy.CodeSwitch {
+		t.Errorf("got %v", err)
+	}
+}
+
 // What served once is started again and again, even if it is not ready at once.
 func TestRestoreKeepsTrying(t *testing.T) {
 	b := newBench(t)

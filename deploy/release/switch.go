@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"time"
 
@@ -235,18 +234,25 @@ func (e *Local) route(ctx context.Context, t deploy.Target, n deploy.Number, ins
 	return e.setQuietly(t.App, 0)
 }
 
-// answers makes sure that what gets the traffic now still answers.
+// answers makes sure that what gets the traffic now still answers. That its first visitors brought it
+// down is the revision's doing: a rejection.
 func (e *Local) answers(ctx context.Context, specs []*spec) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	timed, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	for _, s := range specs {
 		if s.Port == 0 {
 			continue
 		}
-		if why := e.probe(ctx, s); why != nil {
-			host, _, _ := net.SplitHostPort(s.Instance.Addr)
-			return fmt.Errorf("process %s of release %s does not answer on %s after the switch: %w", s.Instance.Process, s.Instance.Release, host, why)
+		why := e.probe(timed, s)
+		if why == nil {
+			continue
 		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("looking whether process %s answers: %w", s.Instance.Process, context.Cause(ctx))
+		}
+		r := deploy.Reject(deploy.CodeSwitch, "process %s does not answer after the switch: %v", s.Instance.Process, why)
+		r.Line = "switch failed"
+		return r
 	}
 	return nil
 }
