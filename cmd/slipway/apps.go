@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"text/tabwriter"
 
@@ -36,6 +37,10 @@ func (c *commands) appCreate(ctx context.Context, who caller, args []string, std
 	if _, err := c.store.App(ctx, name); err == nil {
 		return deploy.Reject(deploy.CodeExists, "there is an app %q already", name)
 	} else if !errors.Is(err, deploy.ErrNotFound) {
+		return err
+	}
+	// It must not be handed what an app of that name has left.
+	if err := c.finishRemoval(ctx, name); err != nil {
 		return err
 	}
 	id, err := c.store.NextAppID(ctx)
@@ -117,14 +122,39 @@ func (c *commands) appRemove(ctx context.Context, who caller, args []string, std
 	if err := c.record(ctx, who, deploy.Event{Type: deploy.EventAppRemoved, App: app.Name}); err != nil {
 		return err
 	}
-	if err := c.removeApp(ctx, app); err != nil {
+	if err := c.removeApp(context.WithoutCancel(ctx), app); err != nil {
 		return err
 	}
 	fmt.Fprintf(std.out, "app %s removed; its history stays\n", app.Name)
 	return nil
 }
 
-// removeApp takes an app out of production and deletes what it had.
+// finishRemovals removes what is left of apps that are recorded as removed: the server may have been
+// killed between the record and its effect.
+func (c *commands) finishRemovals(ctx context.Context) error {
+	gone, err := c.store.RemovedApps(ctx)
+	if err != nil {
+		return err
+	}
+	for _, app := range gone {
+		if err := c.finishRemoval(ctx, app.Name); err != nil {
+			c.logger.Error("finishing the removal of an app", "app", app.Name, "error", err)
+		}
+	}
+	return nil
+}
+
+// finishRemoval removes what is left under the name of an app that is none any more.
+func (c *commands) finishRemoval(ctx context.Context, name deploy.AppName) error {
+	// The folder goes last.
+	if _, err := os.Lstat(c.layout.App(name)); errors.Is(err, fs.ErrNotExist) && !c.repos.Exists(name) {
+		return nil
+	}
+	c.logger.Info("finishing the removal of an app", "app", name)
+	return c.removeApp(ctx, deploy.App{Name: name})
+}
+
+// removeApp takes an app out of production and deletes what it had. What is gone already is no error.
 func (c *commands) removeApp(ctx context.Context, app deploy.App) error {
 	target := deploy.Target{App: app.Name, Environment: deploy.Production}
 	from, err := c.engine.Serving(ctx, target)
@@ -140,7 +170,7 @@ func (c *commands) removeApp(ctx context.Context, app deploy.App) error {
 	if err := c.router.Remove(ctx, app.Name); err != nil {
 		return err
 	}
-	if err := c.repos.Remove(ctx, app.Name); err != nil {
+	if err := c.repos.Remove(ctx, app.Name); err != nil && !errors.Is(err, deploy.ErrNotFound) {
 		return err
 	}
 	if err := c.trees.Drop(ctx, app.Name); err != nil {

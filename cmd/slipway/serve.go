@@ -193,6 +193,9 @@ func (s *server) start(ctx context.Context, origin string) error {
 	if err := s.pipeline.Settle(ctx); err != nil {
 		return err
 	}
+	if err := s.commands.finishRemovals(ctx); err != nil {
+		return err
+	}
 	return s.treesAhead(ctx, apps)
 }
 
@@ -215,11 +218,8 @@ func (s *server) prepareApps(ctx context.Context, apps []deploy.App) error {
 		if err := ensureApp(ctx, s.config.layout, s.repos, app); err != nil {
 			return err
 		}
-		if err := s.repos.Sweep(ctx, app.Name); err != nil {
-			return fmt.Errorf("sweeping the repository of %s: %w", app.Name, err)
-		}
 	}
-	return nil
+	return s.repos.SweepAll(ctx)
 }
 
 // untilRouter waits until the router answers.

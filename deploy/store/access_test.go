@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"slipway/deploy"
@@ -108,7 +109,14 @@ func TestRemovedApp(t *testing.T) {
 	h.add(deploy.Event{Type: deploy.EventAppRemoved, App: "blog"})
 	same(t, "the next ID", got[uint32](t)(s.NextAppID(ctx)), 3)
 
+	if gone := names(got[[]deploy.App](t)(s.RemovedApps(ctx))); !slices.Equal(gone, []deploy.AppName{"shop", "blog"}) {
+		t.Errorf("removed apps: %v", gone)
+	}
+
 	h.add(appCreated("shop", 3))
+	if gone := names(got[[]deploy.App](t)(s.RemovedApps(ctx))); !slices.Equal(gone, []deploy.AppName{"blog"}) {
+		t.Errorf("removed apps whose name is free: %v", gone)
+	}
 	h.add(granted("shop", "victor", deploy.RoleViewer))
 	shop := deploy.Target{App: "shop", Environment: deploy.Production}
 	same(t, "the new app's target", got[deploy.TargetState](t)(s.TargetState(ctx, shop)), deploy.TargetState{Target: shop})

@@ -61,6 +61,17 @@ func (s *Store) apps(db *gorm.DB) ([]deploy.App, error) {
 	return each(rows, appRow.app), nil
 }
 
+// RemovedApps returns the apps that were removed and whose name was not given again.
+func (s *Store) RemovedApps(ctx context.Context) ([]deploy.App, error) {
+	db := s.read.WithContext(ctx)
+	var rows []appRow
+	err := db.Order("id").Find(&rows, "removed_at IS NOT NULL AND name NOT IN (?)", db.Model(&appRow{}).Select("name").Where("removed_at IS NULL")).Error
+	if err != nil {
+		return nil, fmt.Errorf("reading removed apps: %w", err)
+	}
+	return each(rows, appRow.app), nil
+}
+
 // App returns an app, or [deploy.ErrNotFound].
 func (s *Store) App(ctx context.Context, name deploy.AppName) (deploy.App, error) {
 	row, err := appNamed(s.read.WithContext(ctx), name)
