@@ -50,6 +50,9 @@ func (l Layout) App(a AppName) string { return l.at("apps", string(a)) }
 // Work is where the tree of deployment n is built and tested, before it becomes a release.
 func (l Layout) Work(a AppName, n Number) string { return l.at("apps", string(a), "work", n.String()) }
 
+// Scratch is where a step of deployment n writes what does not become part of the release.
+func (l Layout) Scratch(a AppName, n Number, step string) string { return l.Work(a, n) + "." + step }
+
 // Spare is the tree that the next work tree of an app is made from.
 func (l Layout) Spare(a AppName) string { return l.at("apps", string(a), "spare") }
 

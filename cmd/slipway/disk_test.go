@@ -93,31 +93,25 @@ func pushFull(ts *testscript.TestScript, _ bool, args []string) {
 	now := "full-in-" + args[0]
 	commit(ts, now, args[0])
 	wait := startPush(ts)
-	held := filepath.Join(data, "apps/shop", map[bool]string{true: "releases", false: "work"}[args[0] == "release"], "*")
-	if args[0] == "monitor" {
-		held = "" // its bake time is long enough
-	}
+	held := args[0] != "monitor" // its bake time is long enough
 	ts.Check(until(20*time.Second, func() error {
 		logs, _ := filepath.Glob(filepath.Join(data, "deployments", "*", "transcript.log"))
 		for _, name := range logs {
-			if b, err := os.ReadFile(name); held == "" && err == nil && bytes.Contains(b, []byte(now)) && bytes.Contains(b, []byte("✓ switch")) {
+			if b, err := os.ReadFile(name); !held && err == nil && bytes.Contains(b, []byte(now)) && bytes.Contains(b, []byte("✓ switch")) {
 				return nil
 			}
 		}
 		logs, _ = filepath.Glob(filepath.Join(data, "deployments", "*", "*.log"))
 		for _, name := range logs {
-			if b, err := os.ReadFile(name); held != "" && err == nil && bytes.Contains(b, []byte("holding "+now)) {
+			if b, err := os.ReadFile(name); held && err == nil && bytes.Contains(b, []byte("holding "+now)) {
 				return nil
 			}
 		}
 		return fmt.Errorf("the push does not get to stage %s", args[0])
 	}))
 	ts.Check(fillAllBut(data, 0))
-	trees, err := filepath.Glob(held)
-	ts.Check(err)
-	for _, tree := range trees {
-		ts.Check(os.WriteFile(filepath.Join(tree, "go"), nil, 0o644))
-	}
+	folder := map[bool]string{true: "storage", false: "cache/home"}[args[0] == "release"]
+	ts.Check(os.WriteFile(filepath.Join(data, "apps/shop", folder, "go-"+now), nil, 0o644))
 	accepted := judge(ts, now, wait())
 	unfill(data)
 	if !accepted {
@@ -126,7 +120,8 @@ func pushFull(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// commit makes the shop say text, and hold in a stage until its tree has a file named go.
+// commit makes the shop say text, and hold in a stage until its cache, or the app's storage, has a file
+// named go-TEXT.
 func commit(ts *testscript.TestScript, text, hold string) {
 	ts.Check(os.WriteFile(ts.MkAbs("index.html"), []byte(text+"\n"), 0o644))
 	ts.Check(os.WriteFile(ts.MkAbs("hold"), []byte(hold+"\n"), 0o644))

@@ -34,8 +34,8 @@ func TestStory(t *testing.T) {
 		t.Errorf("built %q, want %q", got, want)
 	}
 
-	// Two sets meet in the tree, so they run at the same time.
-	meet := "touch %s; i=0; while [ ! -e %s ]; do i=$((i+1)); [ $i -lt 600 ]; sleep 0.05; done"
+	// Two sets meet in the cache, so they run at the same time.
+	meet := "touch /cache/%s; i=0; while [ ! -e /cache/%s ]; do i=$((i+1)); [ $i -lt 600 ]; sleep 0.05; done"
 	var wg sync.WaitGroup
 	for _, s := range [][2]string{{"one", "two"}, {"two", "one"}} {
 		wg.Go(func() {
@@ -199,8 +199,11 @@ func TestWithoutSandbox(t *testing.T) {
 	has(t, log, "cache folders are not kept without a sandbox\n", "\n"+w.job.Tree+"\n", "module list")
 	w.withApp("exec ~/tool app")
 	w.job.Manifest.Processes[0].Env = map[string]string{"HOME": filepath.Join(w.layout.Cache("shop"), "home")}
-	if log, err := w.test(deploy.TestSet{Name: "unit", App: true}, "cat ~/kept", "~/tool get $APP_URL"); err != nil {
+	if log, err := w.test(deploy.TestSet{Name: "unit", App: true}, "cat ~/kept", "~/tool get $APP_URL", "echo >dropping"); err != nil {
 		t.Error(err, log)
+	}
+	if _, err := os.Lstat(filepath.Join(w.job.Tree, "dropping")); !os.IsNotExist(err) {
+		t.Errorf("a test's dropping is in the tree: %v", err)
 	}
 	w.nothingRuns()
 }

@@ -124,7 +124,9 @@ func (b *Builder) Build(ctx context.Context, job *deploy.Job, log io.Writer) err
 }
 
 // Test runs one test set, beside the built app if the set asks for it; the app's output goes to
-// test.SET.app.log in the deployment's folder. It returns as [Builder.Build] does. The build's cache
+// test.SET.app.log in the deployment's folder. Both may write to the tree, and see what they wrote; but
+// nobody else does: each set finds the tree as it was built, and so does the release. It returns as
+// [Builder.Build] does. The build's cache
 // folders are mounted for tests too: what tests the build's own cache, such as cargo's target, is there.
 // Of the app's variables the set and the app beside it see those marked for tests, which win over the
 // manifest's.
@@ -139,6 +141,7 @@ func (b *Builder) Test(ctx context.Context, job *deploy.Job, set deploy.TestSet,
 		return err
 	}
 	s.shared = deploy.Variables.ForTests
+	s.scratch = true
 	s.Cache = slices.Concat(s.Cache, job.Manifest.Build.Cache)
 	if set.App {
 		web, ok := job.Manifest.Web()

@@ -45,17 +45,17 @@ func (c cache) make(dir string) error {
 	return owner.Give(dir, c.uid, c.gid)
 }
 
-// places makes the folders of names in the cache, and in the tree where they will be mounted, and
-// returns those names that are to be mounted: sorted, none within another. Occupied are those which
+// places makes the folders of names in the cache, and in the tree where they will be mounted if it may
+// be changed (elsewhere mounting makes them), and returns those names that are to be mounted: sorted, none within another. Occupied are those which
 // hide something of the tree.
-func (c cache) places(tree string, names []string) (mounted, occupied []string, err error) {
+func (c cache) places(tree string, names []string, change bool) (mounted, occupied []string, err error) {
 	root, err := os.OpenRoot(tree)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening tree: %w", err)
 	}
 	defer root.Close()
 	for _, name := range outermost(names) {
-		if err := c.place(root, name); err != nil {
+		if err := c.place(root, name, change); err != nil {
 			return nil, nil, err
 		}
 		if err := c.make(c.folder(name)); err != nil {
@@ -88,7 +88,7 @@ func outermost(names []string) []string {
 
 // place makes sure that name is a folder of the tree, each part of it: a symbolic link on the way
 // could lead anywhere by the time it is mounted.
-func (c cache) place(root *os.Root, name string) error {
+func (c cache) place(root *os.Root, name string, change bool) error {
 	if !fs.ValidPath(name) || name == "." || strings.ContainsRune(name, 0) {
 		return deploy.Reject(deploy.CodeManifest, "cache folder %q is not a relative path below the work tree", name)
 	}
@@ -99,6 +99,8 @@ func (c cache) place(root *os.Root, name string) error {
 		part := name[:i]
 		info, err := root.Lstat(part)
 		switch {
+		case errors.Is(err, fs.ErrNotExist) && !change:
+			return nil
 		case errors.Is(err, fs.ErrNotExist):
 			if err := c.mkdir(root, part); err != nil {
 				return fmt.Errorf("making cache folder in the tree: %w", err)

@@ -16,7 +16,7 @@ func TestCachePlaces(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(tree, "vendor", "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	mounted, occupied, err := c.places(tree, []string{"a/b/c", "vendor", "a/b", "./a/b/", ".next/cache"})
+	mounted, occupied, err := c.places(tree, []string{"a/b/c", "vendor", "a/b", "./a/b/", ".next/cache"}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestCacheRefusesWhatLeadsAway(t *testing.T) {
 		".":       `cache folder "." is not a relative path below the work tree`,
 		"":        `cache folder "." is not a relative path below the work tree`,
 	} {
-		_, _, err := c.places(tree, []string{name})
+		_, _, err := c.places(tree, []string{name}, true)
 		r, ok := deploy.AsRejection(err)
 		if !ok || r.Code != deploy.CodeManifest || r.Message != want {
 			t.Errorf("places(%q) = %v, want %s", name, err, want)

@@ -24,6 +24,7 @@ type step struct {
 	vars     map[string]string                        // over the step's own environment
 	shared   func(deploy.Variables) map[string]string // of the app's variables; nil for none
 	readOnly bool                                     // the tree, without cache folders over it
+	scratch  bool                                     // what it writes to the tree is not kept
 	storage  bool                                     // the app's storage is mounted
 	network  bool
 	hosts    []string        // reached through the egress proxy
@@ -84,6 +85,9 @@ func (a *attempt) prepare() error {
 		return err
 	}
 	a.mount(a.job.Tree, "/app", !a.step.readOnly)
+	if a.step.scratch {
+		a.mounts[0].Scratch = a.scratch()
+	}
 	a.mount(a.cache.home(), "/cache", true)
 	if err := a.mountCache(); err != nil {
 		return err
@@ -119,6 +123,19 @@ func (a *attempt) released() bool {
 	return filepath.Dir(a.job.Tree) == a.config.Layout.Releases(a.job.App.Name)
 }
 
+// scratch is where a test set's writes go.
+func (a *attempt) scratch() string {
+	return a.config.Layout.Scratch(a.job.App.Name, a.job.Number, a.step.name)
+}
+
+// tree is the folder that the step works in and whose growth counts.
+func (a *attempt) tree() (dir, grows string) {
+	if a.step.scratch {
+		return a.config.Sandbox.Path(sandbox.View(a.scratch()), "/app"), a.scratch()
+	}
+	return a.config.Sandbox.Path(a.job.Tree, "/app"), a.job.Tree
+}
+
 func (a *attempt) mount(source, target string, writable bool) {
 	a.mounts = append(a.mounts, sandbox.Mount{Source: source, Target: target, Writable: writable})
 }
@@ -132,7 +149,7 @@ func (a *attempt) mountCache() error {
 		a.out.note("cache folders are not kept without a sandbox")
 		return nil
 	}
-	mounted, occupied, err := a.cache.places(a.job.Tree, a.step.Cache)
+	mounted, occupied, err := a.cache.places(a.job.Tree, a.step.Cache, !a.step.scratch)
 	if err != nil {
 		return err
 	}
@@ -178,15 +195,16 @@ func (a *attempt) spec() sandbox.Spec {
 	if a.private != "" {
 		argv = append(a.innerArgv(), a.plan.Args(argv)...)
 	}
+	dir, grows := a.tree()
 	return sandbox.Spec{
 		Name:    sandboxName(a.job.Number, a.step.name),
 		ID:      a.job.App.ID,
 		Argv:    argv,
 		Env:     a.environment(a.step.Env, a.step.vars),
-		Dir:     a.config.Sandbox.Path(a.job.Tree, "/app"),
+		Dir:     dir,
 		Mounts:  a.mounts,
 		Limits:  limits(a.step.Limits, a.config.Defaults),
-		Watched: []string{a.job.Tree, a.cache.dir},
+		Watched: []string{grows, a.cache.dir},
 	}
 }
 

@@ -107,10 +107,10 @@ func (s *Sandbox) arguments(spec *Spec, d *descriptors, status string) ([]string
 	}
 	for _, m := range spec.Mounts {
 		option := "--ro-bind"
-		if m.Writable {
+		if m.Writable || m.Scratch != "" {
 			option = "--bind"
 		}
-		args = append(args, option, m.Source, m.Target)
+		args = append(args, option, m.source(), m.Target)
 	}
 	args = append(args, "--remount-ro", "/", "--chdir", spec.Dir)
 	for _, e := range spec.Env {

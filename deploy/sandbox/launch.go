@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 )
 
 // start prepares the launcher and starts it.
-func (p *Process) start(stdio Stdio) (err error) {
+func (p *Process) start(ctx context.Context, stdio Stdio) (err error) {
 	var inherited descriptors
 	defer inherited.close()
 	defer func() {
@@ -26,6 +27,9 @@ func (p *Process) start(stdio Stdio) (err error) {
 		}
 	}()
 	if err := p.prepare(&inherited); err != nil {
+		return err
+	}
+	if err := p.makeScratch(); err != nil {
 		return err
 	}
 	if err := p.confine(); err != nil {
@@ -40,7 +44,7 @@ func (p *Process) start(stdio Stdio) (err error) {
 	if err := closeOnExec(); err != nil {
 		return err
 	}
-	if err := p.fork(); err != nil {
+	if err := p.fork(ctx); err != nil {
 		return err
 	}
 	p.stdio.closeInherited()
@@ -108,11 +112,15 @@ func (p *Process) confine() error {
 // fork starts the launcher and lets it go on, from a thread that stays for as long as the launcher lives:
 // the kernel's parent-death signal, which bubblewrap's --die-with-parent uses too, is sent when the thread
 // that forked ends, not the process.
-func (p *Process) fork() error {
+func (p *Process) fork(ctx context.Context) error {
 	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err, home := p.forkInside()
+	onThread(func() {
+		unlayered, err := p.layer(ctx)
+		home := true
+		if err == nil {
+			err, home = p.forkInside()
+		}
+		home = home && unlayered
 		if err == nil {
 			if err = p.release(); err != nil {
 				p.undoFork()
@@ -126,8 +134,29 @@ func (p *Process) fork() error {
 		if home {
 			runtime.UnlockOSThread()
 		} // else the thread ends here, with the goroutine
-	}()
+	})
 	return <-started
+}
+
+// onThread runs f in a goroutine that is locked to its thread, and which f may unlock. It is not the
+// process's first thread: that one does not end with its goroutine, and its namespaces are what others
+// see of the process.
+func onThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != os.Getpid() {
+			f()
+			return
+		}
+		other := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(other)
+			f()
+		}()
+		<-other
+		runtime.UnlockOSThread()
+	}()
 }
 
 // forkInside starts the launcher in its cgroup if that can be done. It tells whether the thread is again
@@ -320,4 +349,5 @@ func (p *Process) discard() {
 	if p.group != nil {
 		_ = p.group.remove(patience) // the error that matters is the start's
 	}
+	_ = p.removeScratch()
 }

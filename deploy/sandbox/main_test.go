@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -226,4 +227,14 @@ func gone(t *testing.T, s *Sandbox, name, marker string) {
 			t.Error("its cgroup still exists")
 		}
 	}
+}
+
+// pidOf returns the number of a process inside.
+func pidOf(t *testing.T, p *Process) string {
+	t.Helper()
+	usage, err := p.sandbox.Usage(p.spec.Name)
+	if err != nil || len(usage.PIDs) == 0 {
+		t.Fatalf("%+v %v", usage, err)
+	}
+	return strconv.Itoa(usage.PIDs[len(usage.PIDs)-1])
 }

@@ -23,6 +23,7 @@ type Process struct {
 	stdio   *plumbing
 	group   *cgroup // nil where there is none
 	disk    *disk   // nil if nothing is polled
+	copied  bool    // a mount's source was, to its scratch folder
 
 	gate   *os.File // what the launcher waits for before it does anything
 	words  []byte   // what is written to gate
@@ -69,7 +70,7 @@ func (s *Sandbox) Start(ctx context.Context, spec Spec, stdio Stdio) (*Process, 
 		sandbox: s, spec: spec, initFD: -1, code: -1,
 		begun: time.Now(), ending: make(chan struct{}), exited: make(chan struct{}), done: make(chan struct{}),
 	}
-	if err := p.start(stdio); err != nil {
+	if err := p.start(ctx, stdio); err != nil {
 		return nil, fmt.Errorf("starting sandbox %s: %w", spec.Name, err)
 	}
 	go p.supervise(ctx)

@@ -30,6 +30,11 @@ func (s *Sandbox) checkMounts(spec *Spec) error {
 		if err := s.reachable(m.Source, uint32(uid), uint32(gid)); err != nil {
 			return fmt.Errorf("mounting %s: %w", m.Source, err)
 		}
+		if m.Scratch != "" {
+			if err := s.reachable(m.Scratch, uint32(uid), uint32(gid)); err != nil {
+				return fmt.Errorf("mounting %s over %s: %w", m.Scratch, m.Source, err)
+			}
+		}
 		if err := throughLinks(m, spec.Mounts[:i]); err != nil {
 			return err
 		}

@@ -39,6 +39,8 @@ type Config struct {
 	Group string
 	// Bubblewrap is the program's path; "" looks for bwrap in PATH.
 	Bubblewrap string
+	// CopyScratch copies what a mount with a scratch folder covers even where an overlay would do.
+	CopyScratch bool
 	// Logger gets warnings about what cannot be limited; nil drops them.
 	Logger *slog.Logger
 }

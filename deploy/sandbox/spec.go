@@ -13,6 +13,9 @@ type Mount struct {
 	Source   string `json:"source"` // absolute, on the host; not a symbolic link
 	Target   string `json:"target"` // absolute, inside
 	Writable bool   `json:"writable,omitempty"`
+	// Scratch takes what is written, so that Source stays as it is: an absolute path on the host whose
+	// folder exists. It is made anew, and removed when the sandbox has ended. A mount with it is writable.
+	Scratch string `json:"scratch,omitempty"`
 }
 
 // Limits bound a sandbox. Zero means no limit.
@@ -83,6 +86,9 @@ func (s *Spec) validate() error {
 		if !filepath.IsAbs(m.Source) || !filepath.IsAbs(m.Target) || filepath.Clean(m.Target) == "/" {
 			return fmt.Errorf("mount of %q on %q: both must be absolute, and the target below /", m.Source, m.Target)
 		}
+		if m.Scratch != "" && !filepath.IsAbs(m.Scratch) {
+			return fmt.Errorf("mount of %q on %q: the scratch folder %q is not absolute", m.Source, m.Target, m.Scratch)
+		}
 	}
 	return nil
 }
@@ -92,7 +98,7 @@ func (s *Spec) strings() []string {
 	all := append([]string{s.Dir}, s.Argv...)
 	all = append(all, s.Env...)
 	for _, m := range s.Mounts {
-		all = append(all, m.Source, m.Target)
+		all = append(all, m.Source, m.Target, m.Scratch)
 	}
 	return all
 }

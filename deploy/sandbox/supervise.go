@@ -150,6 +150,7 @@ func (p *Process) finish(caller context.Context) {
 	if p.group != nil {
 		err = errors.Join(err, p.group.remove(patience))
 	}
+	err = errors.Join(err, p.removeScratch())
 	p.result, p.err = p.conclude(kills, refusals, written)
 	p.result.Usage = usage
 	if p.err == nil && err != nil {
