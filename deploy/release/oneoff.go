@@ -32,8 +32,9 @@ func (e *Local) OneOff(ctx context.Context, t deploy.Target, n deploy.Number, co
 	web, _ := p.Job.Manifest.Web()
 	box := e.surroundings(&p.Job, web.Env, web.Limits)
 	box.Env = withVariables(box.Env, vars.All())
-	// It is no part of release n, whose end must not end it. Sweep finds it, as one of release 0.
-	box.Name = sandboxPrefix(t.App, 0) + "run." + strings.ToLower(rand.Text())
+	// It is no part of release n, whose end must not end it. Sweep finds it, as one of release 0, and Prune
+	// sees which release it works in.
+	box.Name = oneOffPrefix(t.App) + n.String() + "." + strings.ToLower(rand.Text())
 	box.Argv = append([]string{"/bin/sh", "-c", `exec "$@"`, "sh"}, command...)
 	if len(command) == 1 {
 		box.Argv = []string{"/bin/sh", "-c", command[0]}
@@ -47,4 +48,24 @@ func (e *Local) OneOff(ctx context.Context, t deploy.Target, n deploy.Number, co
 		return none, fmt.Errorf("running a command of %s: %w", t, err)
 	}
 	return result, nil
+}
+
+// oneOffPrefix begins the names of an app's one-offs; their release's number follows.
+func oneOffPrefix(app deploy.AppName) string { return sandboxPrefix(app, 0) + "run." }
+
+// inUse lists the releases that one-offs work in, whichever process started them.
+func (e *Local) inUse(app deploy.AppName) ([]deploy.Number, error) {
+	names, err := e.config.Sandbox.Names()
+	if err != nil {
+		return nil, fmt.Errorf("listing one-offs: %w", err)
+	}
+	var used []deploy.Number
+	for _, name := range names {
+		rest, ok := strings.CutPrefix(name, oneOffPrefix(app))
+		number, _, _ := strings.Cut(rest, ".")
+		if n, err := deploy.ParseNumber(number); ok && err == nil {
+			used = append(used, n)
+		}
+	}
+	return used, nil
 }

@@ -152,13 +152,18 @@ func (e *Local) Sweep(ctx context.Context, t deploy.Target, keep ...deploy.Numbe
 }
 
 // Prune removes the app's releases but the newest keepN and those to keep, and returns what it removed.
-// A release that is current, serves, or has instances is never removed.
+// A release that is current, serves, has instances, or is where a command of [Local.OneOff] works is never
+// removed.
 func (e *Local) Prune(ctx context.Context, app deploy.AppName, keep []deploy.Number, keepN int) ([]deploy.Number, error) {
 	serving, err := e.Serving(ctx, deploy.Target{App: app, Environment: deploy.Production})
 	if err != nil {
 		return nil, fmt.Errorf("pruning %s: %w", app, err)
 	}
-	keep = append(slices.Clone(keep), serving)
+	used, err := e.inUse(app)
+	if err != nil {
+		return nil, fmt.Errorf("pruning %s: %w", app, err)
+	}
+	keep = append(slices.Concat(keep, used), serving)
 	for _, f := range e.folders(app) {
 		keep = append(keep, f.release)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -183,8 +184,12 @@ func TestOneOff(t *testing.T) {
 	if err := b.Stop(t.Context(), b.target, 1, 0); err != nil {
 		t.Fatal(err)
 	}
-	if names, _ := b.config.Sandbox.Names(); len(names) != 1 || !strings.HasPrefix(names[0], "shop.0.run.") {
+	if names, _ := b.config.Sandbox.Names(); len(names) != 1 || !strings.HasPrefix(names[0], "shop.0.run.1.") {
 		t.Errorf("running: %q", names)
+	}
+	// Nor is the release taken from under it; then it is.
+	if gone, err := b.Prune(t.Context(), b.target.App, nil, 0); err != nil || len(gone) > 0 {
+		t.Errorf("pruned %v, %v", gone, err)
 	}
 	leave()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -192,6 +197,9 @@ func TestOneOff(t *testing.T) {
 	}
 	if names, _ := b.config.Sandbox.Names(); len(names) != 0 {
 		t.Errorf("left behind: %q", names)
+	}
+	if gone, err := b.Prune(t.Context(), b.target.App, nil, 0); err != nil || !slices.Equal(gone, []deploy.Number{1}) {
+		t.Errorf("pruned %v, %v", gone, err)
 	}
 }
 
