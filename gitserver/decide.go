@@ -40,7 +40,9 @@ func (p *push) procReceive(base context.Context, call *hook.Call) error {
 		_, _ = io.Copy(io.Discard, call)
 		end(errGitGone)
 	}()
-	d := &decision{push: p, request: q, ctx: ctx, progress: newTerminal(call.Stderr()), results: make([]result, len(q.updates))}
+	printed := newProgress(call.Stderr(), progressPatience)
+	defer printed.finish() // after a panic, too
+	d := &decision{push: p, request: q, ctx: ctx, progress: newTerminal(printed), results: make([]result, len(q.updates))}
 	named := map[deploy.RefName]int{}
 	for _, u := range q.updates {
 		named[u.Ref]++
@@ -51,13 +53,17 @@ func (p *push) procReceive(base context.Context, call *hook.Call) error {
 	if reason := d.forbidden(); reason != "" {
 		d.refuseAll(reason)
 	}
-	if err := p.session.server.config.Repos.SyncObjects(p.app.Name); err != nil {
-		return err
-	}
-	if q.atomic {
+	err = p.session.server.config.Repos.SyncObjects(p.app.Name)
+	switch {
+	case err != nil:
+	case q.atomic:
 		d.together()
-	} else {
+	default:
 		d.oneByOne()
+	}
+	printed.finish()
+	if err != nil {
+		return err
 	}
 	return writeResults(call.Stdout(), d.results)
 }

@@ -26,8 +26,8 @@ type Gate interface {
 	// Admit puts the offer through the gate and returns when that is decided, which takes minutes. If
 	// it accepts, it has moved the ref itself. Its context ends when the pusher goes away or the
 	// server shuts down; what that means is the gate's business. What it writes to progress the pusher
-	// reads, with colours, tabs and newlines left of all control characters; such writes may block for
-	// as long as [Limits.Stall], and their errors mean nothing for the offer.
+	// reads, with colours, tabs and newlines left of all control characters; such writes wait for one who
+	// reads slowly, but not for one who has stopped, and do not fail.
 	Admit(ctx context.Context, offer deploy.Offer, progress io.Writer) deploy.Answer
 }
 

@@ -39,8 +39,9 @@ const (
 	maxHeader  = 16 // lines
 
 	// writeTime is how long the program may leave an answer unread. It reads at once, and what it
-	// writes to is drained by this server, so only a broken push ever takes that long.
-	writeTime = 2 * time.Minute
+	// writes to is drained by this server, within the time that a client may read nothing: so only a
+	// broken push ever takes that long.
+	writeTime = 30 * time.Minute
 )
 
 // Header is what the hook program says of itself.
