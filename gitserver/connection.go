@@ -21,6 +21,7 @@ type connection struct {
 	raw    syscall.RawConn // nil if it is no TCP connection
 
 	keepAlive sync.Once
+	guest     bool // is the server's guests', and guarded by them
 
 	mu       sync.Mutex
 	preAuth  gossh.ServerPreAuthConn
@@ -51,7 +52,7 @@ func (c *connection) serve(server *ssh.Server) {
 			c.server.logger.Error("panic in a connection", "ip", c.ip, "panic", p)
 		}
 		c.Close()
-		c.server.guests.leave(c.ip, !c.isSignedIn())
+		c.server.guests.leave(c)
 		c.server.failedSignIn(c)
 	}()
 	// The library sets deadlines of its own on a connection, so this is a clock beside it.
@@ -148,50 +149,4 @@ func ask(conn *gossh.ServerConn) chan struct{} {
 		}
 	}()
 	return answered
-}
-
-// guests counts connections: all of them, and those that have not signed in.
-type guests struct {
-	mu      sync.Mutex
-	all     int
-	strange int
-	byIP    map[string]int
-}
-
-func (g *guests) enter(ip string, limits Limits) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.all >= limits.Connections || g.strange >= limits.Unauthenticated || g.byIP[ip] >= limits.UnauthenticatedPerIP {
-		return false
-	}
-	if g.byIP == nil {
-		g.byIP = map[string]int{}
-	}
-	g.all++
-	g.strange++
-	g.byIP[ip]++
-	return true
-}
-
-// signIn makes a stranger a guest.
-func (g *guests) signIn(ip string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.known(ip)
-}
-
-func (g *guests) leave(ip string, stranger bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.all--
-	if stranger {
-		g.known(ip)
-	}
-}
-
-func (g *guests) known(ip string) {
-	g.strange--
-	if g.byIP[ip]--; g.byIP[ip] <= 0 {
-		delete(g.byIP, ip)
-	}
 }

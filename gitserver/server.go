@@ -233,7 +233,12 @@ func (s *Server) accept(ctx context.Context, listener net.Listener, server *ssh.
 			continue
 		}
 		c := newConnection(ctx, s, conn)
-		if !s.guests.enter(c.ip, s.config.Limits) {
+		evicted, ok := s.guests.enter(c, s.config.Limits)
+		if evicted != nil {
+			s.logger.Debug("let a stranger go: too many", "ip", evicted.ip) // a flood, so not louder
+			evicted.Close()
+		}
+		if !ok {
 			s.logger.Debug("refused a connection: too many", "ip", c.ip) // a flood, so not louder
 			conn.Close()
 			continue

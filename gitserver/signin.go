@@ -115,7 +115,7 @@ func (s *Server) signedIn(c *connection) {
 	unknown := slices.Clone(c.unknown)
 	c.mu.Unlock()
 	if first {
-		s.guests.signIn(c.ip)
+		s.guests.signIn(c)
 		s.keys.add(unknown)
 	}
 }

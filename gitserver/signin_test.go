@@ -2,7 +2,9 @@ package gitserver_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -175,31 +177,66 @@ func TestHostKey(t *testing.T) {
 	}
 }
 
-// Strangers who connect and say nothing are cut off, and do not keep others out.
+// Strangers who connect and say nothing are cut off, the first ones at once when there are too many, and
+// keep nobody out.
 func TestSilentStrangers(t *testing.T) {
 	w := newWorld(t, "sha1", func(c *gitserver.Config) {
-		c.Limits.Handshake = 300 * time.Millisecond
+		c.Limits.Handshake = 5 * time.Second
 		c.Limits.UnauthenticatedPerIP = 5
 	})
 	alice := w.alice(t)
+	var strangers []net.Conn
 	for range 50 {
 		conn, err := net.Dial("tcp", w.server.Addr())
 		must(t, err)
 		defer conn.Close()
+		strangers = append(strangers, conn)
 	}
-	conn, err := net.Dial("tcp", w.server.Addr())
-	must(t, err)
-	defer conn.Close()
-	must(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
-	if line, err := bufio.NewReader(conn).ReadString('\n'); err == nil {
-		t.Errorf("one too many was greeted with %q", line)
+	if o := alice.command("a"); o.status != 1 {
+		t.Errorf("status %d: %s", o.status, o.stderr)
 	}
-	deadline := time.After(20 * time.Second)
-	for alice.command("a").status != 1 {
-		select {
-		case <-deadline:
-			t.Fatal("the strangers' places are never free again")
-		default:
+	begin := time.Now()
+	for i, conn := range strangers {
+		must(t, conn.SetReadDeadline(begin.Add(20*time.Second)))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("stranger %d is still there", i)
+		}
+		if took := time.Since(begin); i < 40 && took > 4*time.Second {
+			t.Errorf("stranger %d was there for %s", i, took)
 		}
 	}
+}
+
+func TestWhoGoesForWhom(t *testing.T) {
+	w := newWorld(t, "sha1", func(c *gitserver.Config) {
+		c.Limits.Unauthenticated = 4
+		c.Limits.UnauthenticatedPerIP = 3
+	})
+	connect := func(ip string) net.Conn {
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+		conn, err := from.Dial("tcp", w.server.Addr())
+		must(t, err)
+		t.Cleanup(func() { conn.Close() })
+		must(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+		if line, err := bufio.NewReaderSize(conn, 16).ReadString('-'); err != nil { // it has been let in
+			t.Fatalf("%q %v", line, err)
+		}
+		return conn
+	}
+	gone := func(conn net.Conn, want bool) {
+		t.Helper()
+		must(t, conn.SetReadDeadline(time.Now().Add(300*time.Millisecond)))
+		_, err := io.Copy(io.Discard, conn)
+		if got := !errors.Is(err, os.ErrDeadlineExceeded); got != want {
+			t.Errorf("gone: %v, want %v", got, want)
+		}
+	}
+	lonely := connect("127.0.0.9")
+	first, second, third := connect("127.0.0.1"), connect("127.0.0.1"), connect("127.0.0.1")
+	connect("127.0.0.8") // the fifth
+	gone(first, true)
+	connect("127.0.0.1") // its third, and the fifth of all
+	gone(second, true)
+	gone(third, false)
+	gone(lonely, false)
 }
