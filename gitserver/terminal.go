@@ -32,6 +32,10 @@ const maxSequence = 64
 
 func newTerminal(w io.Writer) *terminal { return &terminal{w: w} }
 
+// Text returns a writer that passes text on to w without what a terminal would obey, colours excepted.
+// It is safe for concurrent use.
+func Text(w io.Writer) io.Writer { return newTerminal(w) }
+
 // Write implements [io.Writer]. It reports all of p as written even where it left things out.
 func (t *terminal) Write(p []byte) (int, error) {
 	t.mu.Lock()

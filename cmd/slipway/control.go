@@ -21,6 +21,7 @@ import (
 	"slipway/deploy"
 	"slipway/deploy/audit"
 	"slipway/deploy/unixsocket"
+	"slipway/gitserver"
 )
 
 // The wire of DATA/slipway.sock. The client sends one line of JSON, then its standard input as it is,
@@ -99,7 +100,11 @@ func (c *control) serve(ctx context.Context, conn net.Conn) {
 	out := &frames{conn: conn, lost: cancel}
 	go out.look(ctx)
 	who := caller{actor: deploy.Actor{Type: deploy.ActorOperator, Name: "operator", Origin: "socket"}, admin: true}
-	status := c.commands.run(ctx, who, r.Args, stdio{in, out.channel(frameOut), out.channel(frameErr)})
+	std := stdio{in, out.channel(frameOut), gitserver.Text(out.channel(frameErr))}
+	if len(r.Args) == 0 || r.Args[0] != "run" { // what an app's command writes may be no text, and was asked for
+		std.out = gitserver.Text(std.out)
+	}
+	status := c.commands.run(ctx, who, r.Args, std)
 	out.write(frameExit, []byte{byte(status)})
 }
 
