@@ -24,6 +24,7 @@ build: ## build bin/slipway, one static binary
 
 test: build ## install what the tests need, and run them with the race detector
 	@.ci/need gcc=gcc,libc6-dev git=git bwrap=bubblewrap ssh=openssh-client curl=curl python3=python3 node=nodejs npm=npm
+	@.ci/need -stopped pg_ctlcluster=postgresql
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
 	cd examples/shop && $(GO) test $(TESTFLAGS) .
 	cd examples/node && npm test --silent
@@ -50,7 +51,7 @@ fuzz: build ## run each fuzz target for FUZZTIME (10s)
 
 bench: build ## measure beside OpenSSH, bubblewrap and other proxies; writes docs/benchmarks.md
 	@.ci/need git=git bwrap=bubblewrap ssh=openssh-client
-	@PATH=$$PATH:/usr/sbin .ci/need -stopped sshd=openssh-server nginx=nginx
+	@PATH=$$PATH:/usr/sbin .ci/need -stopped sshd=openssh-server nginx=nginx pg_ctlcluster=postgresql
 	$(GO) test -tags bench -count 1 -timeout 30m -v -run TestBench ./cmd/slipway -args -out $(CURDIR)/docs/benchmarks.md $(ARGS)
 
 demo: build ## play the story with real git and ssh; ARGS=-once ends by itself

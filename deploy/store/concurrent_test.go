@@ -1,14 +1,13 @@
 package store_test
 
 import (
-	"database/sql"
 	"errors"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"slipway/deploy"
 	"slipway/deploy/store"
+	"slipway/deploy/store/pgtest"
 )
 
 // TestReadWhileProjecting: readers neither wait nor fail while events come in, and see each deployment
@@ -79,17 +78,14 @@ func TestProjectFromSeveral(t *testing.T) {
 // TestProjectPassesOverWhatTheSchemaRefuses: one event that breaks a rule, which none should, must not
 // keep the database from taking in those after it.
 func TestProjectPassesOverWhatTheSchemaRefuses(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "slipway.db")
-	h := &history{t: t, store: reopen(t, path)}
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
+	where, postgres := pgtest.Database(t)
+	h := &history{t: t, store: reopen(t, where)}
+	trigger := `CREATE TRIGGER no_mallory BEFORE INSERT ON users WHEN new.name = 'mallory'
+		BEGIN SELECT RAISE(ABORT, 'not mallory'); END`
+	if postgres {
+		trigger = `ALTER TABLE users ADD CHECK (name <> 'mallory')`
 	}
-	defer db.Close()
-	if _, err := db.Exec(`CREATE TRIGGER no_mallory BEFORE INSERT ON users WHEN new.name = 'mallory'
-		BEGIN SELECT RAISE(ABORT, 'not mallory'); END`); err != nil {
-		t.Fatal(err)
-	}
+	exec(t, where, trigger)
 	for _, name := range []deploy.UserName{"alice", "mallory", "bob"} {
 		h.stamp(userCreated(name, deploy.RoleViewer))
 	}
@@ -117,7 +113,7 @@ func TestReset(t *testing.T) {
 // TestErrorsAfterClose: a database that is not there any more is a fault, never an empty answer.
 func TestErrorsAfterClose(t *testing.T) {
 	h := company(t)
-	s, ctx := reopen(t, filepath.Join(t.TempDir(), "slipway.db")), t.Context()
+	s, ctx := newHistory(t).store, t.Context()
 	s.Close()
 	for name, ask := range map[string]func() error{
 		"Project":      func() error { return s.Project(ctx, h.events[0]) },

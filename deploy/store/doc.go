@@ -7,9 +7,11 @@
 // known (a stage of a deployment that does not exist) is kept among the events, counted, logged, and
 // changes nothing else. What must not happen is refused before it is recorded, by [Store.Check].
 //
-// The database is SQLite, through gorm, which no other package imports. Statements outside migrations/
-// keep to what PostgreSQL understands too. Schemas are numbered and only go forward; as the database
-// can be rebuilt, a migration may also empty it.
+// The database is SQLite or PostgreSQL, through gorm, which no other package imports. Statements outside
+// migrations/ are understood by both and answered the same way: text is compared byte by byte (in
+// PostgreSQL every column says COLLATE "C"), and upper and lower case are only ever made the same by
+// this program. Every test runs on both. Migrations are numbered, the same for both, and only go
+// forward; as the database can be rebuilt, a migration may also empty it.
 //
 // All methods are safe for concurrent use. There is one connection for writing and a pool for reading;
 // a reader sees every event whose projecting has returned. Errors wrap [deploy.ErrNotFound] and

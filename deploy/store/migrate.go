@@ -14,51 +14,93 @@ import (
 //go:embed migrations
 var migrationFiles embed.FS
 
-// migrations are the files NNN_name.sql, in order and without gaps from 001.
-func migrations() fs.FS {
-	files, err := fs.Sub(migrationFiles, "migrations/sqlite")
+// migrations are a dialect's files NNN_name.sql. Both dialects have the same numbers.
+func migrations(d dialect) fs.FS {
+	files, err := fs.Sub(migrationFiles, "migrations/"+string(d))
 	if err != nil {
-		panic("store: " + err.Error()) // the name is a constant
+		panic("store: " + err.Error()) // the names are constants
 	}
 	return files
 }
 
-// migrate brings the schema up to date, each step in a transaction of its own.
+// errUnknownSchema says that the database was made by a newer program than this one, or by another.
+var errUnknownSchema = errors.New("its schema is not one that this program knows")
+
+// step is one migration.
+type step struct {
+	number int
+	name   string
+}
+
+// migrate takes the steps that the database has not had, in the order of their numbers, each in a
+// transaction of its own.
 func migrate(ctx context.Context, pool *sql.DB, files fs.FS) error {
-	steps, err := fs.Glob(files, "*.sql")
+	steps, err := stepsOf(files)
 	if err != nil {
 		return fmt.Errorf("migrating: %w", err)
 	}
-	version, err := schemaVersion(ctx, pool)
+	had, err := stepsHad(ctx, pool)
 	if err != nil {
 		return fmt.Errorf("migrating: %w", err)
 	}
-	if version > len(steps) {
-		return fmt.Errorf("migrating: %w: its schema has version %d, this program knows %d", errDamaged, version, len(steps))
+	missing := steps[:0:0]
+	for _, s := range steps {
+		if !had[s.number] {
+			missing = append(missing, s)
+		}
+		delete(had, s.number)
 	}
-	for i := version; i < len(steps); i++ {
-		if err := migrateTo(ctx, pool, files, steps[i], i+1); err != nil {
-			return fmt.Errorf("migrating to %s: %w", steps[i], err)
+	for number := range had {
+		return fmt.Errorf("migrating: %w: it has had step %d, the last one known is %d", errUnknownSchema, number, len(steps))
+	}
+	for _, s := range missing {
+		if err := s.take(ctx, pool, files); err != nil {
+			return fmt.Errorf("migrating to %s: %w", s.name, err)
 		}
 	}
 	return nil
 }
 
-func schemaVersion(ctx context.Context, pool *sql.DB) (int, error) {
-	if _, err := pool.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY)"); err != nil {
-		return 0, err
+// stepsOf reads the names of the files; fs.Glob sorts them.
+func stepsOf(files fs.FS) ([]step, error) {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return nil, err
 	}
-	var version int
-	err := pool.QueryRowContext(ctx, "SELECT COALESCE(MAX(version), 0) FROM schema_version").Scan(&version)
-	return version, err
+	steps := make([]step, len(names))
+	for i, name := range names {
+		number, _, _ := strings.Cut(name, "_")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 || len(number) != 3 || (i > 0 && n <= steps[i-1].number) {
+			return nil, fmt.Errorf("migration %s: the name does not begin with a number of three digits of its own", name)
+		}
+		steps[i] = step{n, name}
+	}
+	return steps, nil
 }
 
-func migrateTo(ctx context.Context, pool *sql.DB, files fs.FS, name string, version int) error {
-	number, _, _ := strings.Cut(name, "_")
-	if n, err := strconv.Atoi(number); err != nil || n != version {
-		return errors.New("migrations are not numbered without gaps")
+func stepsHad(ctx context.Context, pool *sql.DB) (map[int]bool, error) {
+	if _, err := pool.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY)"); err != nil {
+		return nil, err
 	}
-	script, err := fs.ReadFile(files, name)
+	rows, err := pool.QueryContext(ctx, "SELECT version FROM schema_version")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	had := map[int]bool{}
+	for rows.Next() {
+		var version int
+		if err := rows.Scan(&version); err != nil {
+			return nil, err
+		}
+		had[version] = true
+	}
+	return had, rows.Err()
+}
+
+func (s step) take(ctx context.Context, pool *sql.DB, files fs.FS) error {
+	script, err := fs.ReadFile(files, s.name)
 	if err != nil {
 		return err
 	}
@@ -70,7 +112,7 @@ func migrateTo(ctx context.Context, pool *sql.DB, files fs.FS, name string, vers
 	if _, err := tx.ExecContext(ctx, string(script)); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "INSERT INTO schema_version (version) VALUES ("+strconv.Itoa(version)+")"); err != nil {
+	if _, err := tx.ExecContext(ctx, "INSERT INTO schema_version (version) VALUES ("+strconv.Itoa(s.number)+")"); err != nil {
 		return err
 	}
 	return tx.Commit()

@@ -6,21 +6,49 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 	"testing/fstest"
+
+	"slipway/deploy/store/pgtest"
 )
 
-// upTo is the migrations up to a version.
-func upTo(t *testing.T, version int) fs.FS {
+// emptyDatabase is an empty one, and its kind.
+func emptyDatabase(t *testing.T) (*sql.DB, dialect) {
 	t.Helper()
-	steps, err := fs.Glob(migrations(), "*.sql")
+	where, postgres := pgtest.Database(t)
+	driver, d := "pgx", dialectPostgres
+	if !postgres {
+		var err error
+		driver, d = "sqlite", dialectSQLite
+		if where, err = dsn(where, writing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := sql.Open(driver, where)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { db.Close() })
+	db.SetMaxOpenConns(1)
+	return db, d
+}
+
+func stepNames(t *testing.T, d dialect) []string {
+	t.Helper()
+	names, err := fs.Glob(migrations(d), "*.sql")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("there are the migrations %v, error %v", names, err)
+	}
+	return names
+}
+
+// upTo is the first migrations.
+func upTo(t *testing.T, d dialect, names []string) fs.FS {
+	t.Helper()
 	files := fstest.MapFS{}
-	for _, name := range steps[:version] {
-		b, err := fs.ReadFile(migrations(), name)
+	for _, name := range names {
+		b, err := fs.ReadFile(migrations(d), name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,58 +57,63 @@ func upTo(t *testing.T, version int) fs.FS {
 	return files
 }
 
-func database(t *testing.T) *sql.DB {
-	t.Helper()
-	path, err := dsn(filepath.Join(t.TempDir(), "test.db"), writing)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	db.SetMaxOpenConns(1)
-	return db
-}
-
-// TestMigrations brings each schema, with the data of testdata/NNN.sql in it, to the next one, and that
-// one on to the newest.
+// TestMigrations brings each schema, with the data of testdata/NNN.sql in it, to the newest one. A step
+// may keep the data, or empty the database as a whole, which is then filled from the log again.
 func TestMigrations(t *testing.T) {
-	steps, err := fs.Glob(migrations(), "*.sql")
-	if err != nil || len(steps) == 0 {
-		t.Fatalf("there are the migrations %v, error %v", steps, err)
-	}
-	for version := 1; version <= len(steps); version++ {
-		db := database(t)
-		if err := migrate(t.Context(), db, upTo(t, version)); err != nil {
+	_, d := emptyDatabase(t)
+	steps := stepNames(t, d)
+	for i, step := range steps {
+		db, d := emptyDatabase(t)
+		if err := migrate(t.Context(), db, upTo(t, d, steps[:i+1])); err != nil {
 			t.Fatal(err)
 		}
-		name, _, _ := strings.Cut(steps[version-1], "_")
-		data, err := os.ReadFile(filepath.Join("testdata", name+".sql"))
+		data, err := os.ReadFile(filepath.Join("testdata", step[:3]+".sql"))
 		if err != nil {
 			t.Fatalf("every schema has data to be tested with: %v", err)
 		}
 		if _, err := db.Exec(string(data)); err != nil {
-			t.Fatal(err)
+			t.Fatalf("the data of %s: %v", step, err)
 		}
-		if err := migrate(t.Context(), db, migrations()); err != nil {
-			t.Errorf("from %s: %v", steps[version-1], err)
+		if err := migrate(t.Context(), db, migrations(d)); err != nil {
+			t.Errorf("from %s: %v", step, err)
 		}
-		var number int
-		var app string
-		if err := db.QueryRow("SELECT number, app FROM deployments WHERE settled").Scan(&number, &app); err != nil || number != 42 || app != "shop" {
-			t.Errorf("from %s: deployment %d of %q, error %v", steps[version-1], number, app, err)
+		var sequence, events, deployments, users int
+		err = db.QueryRow(`SELECT sequence, (SELECT COUNT(*) FROM events), (SELECT COUNT(*) FROM users),
+			(SELECT COUNT(*) FROM deployments WHERE settled AND number = 42 AND app = 'shop') FROM projection`).
+			Scan(&sequence, &events, &users, &deployments)
+		found := []int{sequence, events, users, deployments}
+		if err != nil || !slices.Equal(found, []int{1, 1, 1, 1}) && !slices.Equal(found, []int{0, 0, 0, 0}) {
+			t.Errorf("from %s: the position, events, users and deployments are %v, error %v", step, found, err)
 		}
-		if v, err := schemaVersion(t.Context(), db); err != nil || v != len(steps) {
-			t.Errorf("the schema has version %d, error %v", v, err)
+		if had, err := stepsHad(t.Context(), db); err != nil || len(had) != len(steps) {
+			t.Errorf("the schema has had %v, error %v", had, err)
 		}
+	}
+}
+
+// TestBothDialects: what one of them has, the other one has, and no comparison depends on a language.
+func TestBothDialects(t *testing.T) {
+	if lite, postgres := stepNames(t, dialectSQLite), stepNames(t, dialectPostgres); !slices.Equal(lite, postgres) {
+		t.Errorf("the migrations are %v and %v", lite, postgres)
+	}
+	db, d := emptyDatabase(t)
+	if d != dialectPostgres {
+		return
+	}
+	if err := migrate(t.Context(), db, migrations(d)); err != nil {
+		t.Fatal(err)
+	}
+	var odd string
+	err := db.QueryRow(`SELECT COALESCE(string_agg(table_name || '.' || column_name, ', '), '') FROM information_schema.columns
+		WHERE table_schema = current_schema() AND data_type IN ('text', 'character varying') AND collation_name IS DISTINCT FROM 'C'`).Scan(&odd)
+	if err != nil || odd != "" {
+		t.Errorf(`without COLLATE "C": %s, error %v`, odd, err)
 	}
 }
 
 // TestMigrate: steps run once, in order, each wholly or not at all.
 func TestMigrate(t *testing.T) {
-	db := database(t)
+	db, d := emptyDatabase(t)
 	files := fstest.MapFS{
 		"001_first.sql": {Data: []byte("CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);")},
 	}
@@ -90,8 +123,8 @@ func TestMigrate(t *testing.T) {
 		}
 	}
 	files["002_second.sql"] = &fstest.MapFile{Data: []byte("UPDATE a SET x = x + 1; CREATE TABLE a (x INTEGER);")}
-	if err := migrate(t.Context(), db, files); err == nil || !damaged(err) {
-		t.Errorf("a step that fails: %v; it must count as damage", err)
+	if err := migrate(t.Context(), db, files); err == nil || damaged(err) != (d == dialectSQLite) {
+		t.Errorf("a step that fails: %v; to SQLite's file it must count as damage", err)
 	}
 	files["002_second.sql"] = &fstest.MapFile{Data: []byte("UPDATE a SET x = x + 1; ALTER TABLE a ADD COLUMN y INTEGER;")}
 	if err := migrate(t.Context(), db, files); err != nil {
@@ -102,11 +135,14 @@ func TestMigrate(t *testing.T) {
 		t.Errorf("x is %d, error %v; want 2", x, err)
 	}
 	delete(files, "002_second.sql")
-	if err := migrate(t.Context(), db, files); !errors.Is(err, errDamaged) {
-		t.Errorf("a schema from the future: got %v, want %v", err, errDamaged)
+	if err := migrate(t.Context(), db, files); !errors.Is(err, errUnknownSchema) {
+		t.Errorf("a schema from the future: got %v, want %v", err, errUnknownSchema)
 	}
-	files["004_gap.sql"], files["003_x.sql"] = files["001_first.sql"], files["001_first.sql"]
-	if err := migrate(t.Context(), db, files); err == nil {
-		t.Error("a gap in the numbers: no error")
+	for _, name := range []string{"001_again.sql", "0002_long.sql", "second.sql"} {
+		files[name] = files["001_first.sql"]
+		if err := migrate(t.Context(), db, files); err == nil || errors.Is(err, errUnknownSchema) {
+			t.Errorf("a migration named %s: %v", name, err)
+		}
+		delete(files, name)
 	}
 }

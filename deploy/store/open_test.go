@@ -123,7 +123,9 @@ func TestOpenFails(t *testing.T) {
 	}{
 		"a folder":          {t.Context(), dir},
 		"nowhere":           {t.Context(), filepath.Join(dir, "none", "slipway.db")},
-		"another database":  {t.Context(), "postgres://localhost/slipway"},
+		"another database":  {t.Context(), "mysql://localhost/slipway"},
+		"nobody there":      {t.Context(), "postgres://localhost/slipway?host=" + dir},
+		"no address":        {t.Context(), "postgres://localhost:port/slipway"},
 		"when given up":     {canceled, filepath.Join(dir, "slipway.db")},
 		"when given up, ok": {canceled, filled(t)},
 	} {

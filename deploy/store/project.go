@@ -40,7 +40,7 @@ func (s *Store) LastSequence(ctx context.Context) (uint64, error) {
 
 // Position tells the sequence and the ID of the event that was projected last.
 func (s *Store) Position(ctx context.Context) (uint64, string, error) {
-	p, err := positionOf(s.read.WithContext(ctx))
+	p, err := positionOf(s.write.WithContext(ctx)) // whoever makes the database anew asks, too
 	if err != nil {
 		return 0, "", fmt.Errorf("reading the position of the database: %w", err)
 	}
@@ -77,7 +77,7 @@ func (s *Store) Project(ctx context.Context, events ...deploy.Event) error {
 
 func (s *Store) project(ctx context.Context, events []deploy.Event, apply bool) error {
 	return s.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		p, err := positionOf(tx)
+		p, err := positionOf(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}))
 		if err != nil {
 			return fmt.Errorf("projecting: %w", err)
 		}

@@ -2,8 +2,6 @@ package store_test
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,51 +12,8 @@ import (
 	"slipway/deploy"
 	"slipway/deploy/audit"
 	"slipway/deploy/store"
+	"slipway/deploy/store/pgtest"
 )
-
-// dump returns every row of every table, in an order that does not depend on how they came there.
-func dump(t *testing.T, path string) string {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	var b strings.Builder
-	for _, table := range column(t, db, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name") {
-		columns := column(t, db, "SELECT name FROM pragma_table_info('"+table+"') ORDER BY cid")
-		quoted := make([]string, len(columns))
-		for i, c := range columns {
-			quoted[i] = "quote(" + c + ")"
-		}
-		row := strings.Join(quoted, " || ', ' || ")
-		fmt.Fprintf(&b, "%s (%s)\n  %s\n", table, strings.Join(columns, ", "),
-			strings.Join(column(t, db, "SELECT "+row+" AS r FROM "+table+" ORDER BY r"), "\n  "))
-	}
-	return b.String()
-}
-
-// column returns the one column of a query.
-func column(t *testing.T, db *sql.DB, query string) []string {
-	t.Helper()
-	rows, err := db.Query(query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, s)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
 
 // eventful is a history in which every kind of event happens, some of them where they fit nothing.
 func eventful() []deploy.Event {
@@ -109,9 +64,11 @@ func TestRebuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	paths := []string{filepath.Join(dir, "live.db"), filepath.Join(dir, "rebuilt.db")}
+	paths := make([]string, 2)
 	stores := make([]*store.Store, len(paths))
-	for i, path := range paths {
+	for i := range paths {
+		path, _ := pgtest.Database(t)
+		paths[i] = path
 		if stores[i], err = store.Open(ctx, path, silent()); err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +110,8 @@ func TestStartAfterACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	path, whole := filepath.Join(dir, "slipway.db"), filepath.Join(dir, "whole.db")
+	path, postgres := pgtest.Database(t)
+	whole, _ := pgtest.Database(t)
 	for i, e := range eventful() {
 		if e.Actor.Type == "" {
 			e.Actor = deploy.ServerActor("test")
@@ -161,7 +119,7 @@ func TestStartAfterACrash(t *testing.T) {
 		if _, err := log.Append(ctx, e); err != nil { // the kill comes here
 			t.Fatal(err)
 		}
-		if i%15 == 10 {
+		if i%15 == 10 && !postgres {
 			if err := os.WriteFile(path, []byte(strings.Repeat("noise", i)), 0o600); err != nil {
 				t.Fatal(err)
 			}

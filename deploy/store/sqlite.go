@@ -6,31 +6,46 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
-	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
-
-	"slipway/deploy"
 )
 
-// readers is how many connections read at once.
-const readers = 8
+// openSQLite opens a file, or makes it.
+func openSQLite(ctx context.Context, path string) (*database, error) {
+	if err := touch(path); err != nil {
+		return nil, err
+	}
+	d := &database{dialect: dialectSQLite, path: path}
+	err := d.connectSQLite(ctx)
+	if err != nil {
+		err = errors.Join(err, d.close())
+	}
+	return d, err
+}
 
-// access is what a connection is for.
-type access string
+func (d *database) connectSQLite(ctx context.Context) error {
+	var err error
+	if d.write, err = connectSQLite(d.path, writing, 1); err != nil {
+		return err
+	}
+	if err := quickCheck(ctx, d.write); err != nil {
+		return err
+	}
+	if err := d.prepare(ctx); err != nil {
+		return err
+	}
+	d.read, err = connectSQLite(d.path, reading, readers)
+	return err
+}
 
-const (
-	writing access = "writing"
-	reading access = "reading"
-)
-
-// connect opens a pool of at most n connections. A projection can be brought up to date from the log,
-// so it need not be synced at every commit.
-func connect(path string, a access, n int) (*gorm.DB, error) {
+// connectSQLite opens a pool of at most n connections. A projection can be brought up to date from the
+// log, so it need not be synced at every commit.
+func connectSQLite(path string, a access, n int) (*gorm.DB, error) {
 	dsn, err := dsn(path, a)
 	if err != nil {
 		return nil, err
@@ -39,19 +54,8 @@ func connect(path string, a access, n int) (*gorm.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool.SetMaxOpenConns(n)
-	pool.SetMaxIdleConns(n)
-	db, err := gorm.Open(sqlite.Dialector{Conn: pool}, &gorm.Config{
-		SkipDefaultTransaction: true,
-		PrepareStmt:            a == reading, // database/sql prepares again in each transaction
-		PrepareStmtMaxSize:     256,
-		Logger:                 logger.Discard, // every error is returned
-	})
-	if err != nil {
-		pool.Close()
-		return nil, err
-	}
-	return db, nil
+	// database/sql prepares again in each transaction, so it is no use for writing.
+	return pooled(pool, n, sqlite.Dialector{Conn: pool}, a == reading, logger.Discard)
 }
 
 func dsn(path string, a access) (string, error) {
@@ -71,6 +75,16 @@ func dsn(path string, a access) (string, error) {
 	return u.String(), nil
 }
 
+// touch makes the file if it is missing, readable by its owner only; SQLite gives its other files the
+// same mode.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // errDamaged says that a database cannot be used as it is.
 var errDamaged = errors.New("the database is damaged")
 
@@ -85,9 +99,9 @@ func quickCheck(ctx context.Context, db *gorm.DB) error {
 	return nil
 }
 
-// damaged tells an error that comes from what is in the file from one of reaching it.
+// damaged tells an error that comes from what is in an SQLite file from one of reaching it.
 func damaged(err error) bool {
-	if errors.Is(err, errDamaged) {
+	if errors.Is(err, errDamaged) || errors.Is(err, errUnknownSchema) {
 		return true
 	}
 	switch primary(err) {
@@ -96,29 +110,4 @@ func damaged(err error) bool {
 		return true
 	}
 	return false
-}
-
-// primary is SQLite's primary result code of an error; -1 if it is not SQLite's.
-func primary(err error) int {
-	if e, ok := errors.AsType[*driver.Error](err); ok {
-		return e.Code() & 0xff
-	}
-	return -1
-}
-
-// constrained tells whether a constraint of the schema refused a statement.
-func constrained(err error) bool { return primary(err) == codes.SQLITE_CONSTRAINT }
-
-// translated returns err as the domain's error where it has one. gorm does not know this driver's.
-func translated(err error) error {
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return deploy.ErrNotFound
-	}
-	if e, ok := errors.AsType[*driver.Error](err); ok {
-		switch e.Code() {
-		case codes.SQLITE_CONSTRAINT_UNIQUE, codes.SQLITE_CONSTRAINT_PRIMARYKEY:
-			return fmt.Errorf("%w: %w", deploy.ErrExists, err)
-		}
-	}
-	return err
 }

@@ -8,15 +8,12 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"gorm.io/gorm"
-
-	"slipway/deploy"
 )
 
 // Store is the database. Close it when nobody uses it any more.
 type Store struct {
-	write, read *gorm.DB
+	write, read pool
+	current     *current
 	logger      *slog.Logger
 	replaced    Replaced
 }
@@ -27,79 +24,55 @@ type Replaced struct {
 	Cause error
 }
 
-// Open opens the database file at path, brings its schema up to date, and makes it if it is missing. A
-// file that is damaged, no database, or of a schema that this program does not know is moved aside and
-// replaced by an empty one; [Store.Replaced] tells. A file that cannot be reached is an error. logger
-// nil means slog.Default.
-func Open(ctx context.Context, path string, logger *slog.Logger) (*Store, error) {
+// Open opens a database and brings its schema up to date. where is the path of an SQLite file, which is
+// made if it is missing, or the URL of a PostgreSQL database, postgres://….
+//
+// A file that is damaged, no database, or of a schema that this program does not know is moved aside and
+// replaced by an empty one; [Store.Replaced] tells. A file that cannot be reached is an error, and so is
+// whatever is wrong with PostgreSQL; [ErrInUse] says that another server has the database. logger nil
+// means slog.Default.
+func Open(ctx context.Context, where string, logger *slog.Logger) (*Store, error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	if strings.Contains(path, "://") {
-		return nil, fmt.Errorf("opening the database: %q: only the path of an SQLite file is understood", path)
+	s := &Store{current: &current{}, logger: logger}
+	s.write, s.read = pool{s.current, writing}, pool{s.current, reading}
+	db, err := s.open(ctx, where)
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
 	}
-	s, err := open(ctx, path, logger)
+	s.current.use(db)
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, where string) (*database, error) {
+	scheme, _, isURL := strings.Cut(where, "://")
+	if isURL && scheme != "postgres" && scheme != "postgresql" {
+		return nil, fmt.Errorf("%s://…: it is the path of an SQLite file, or postgres://…", scheme)
+	}
+	if isURL {
+		return openPostgres(ctx, where)
+	}
+	db, err := openSQLite(ctx, where)
 	if err == nil || !damaged(err) {
-		return s, err
+		return db, err
 	}
-	cause := err
+	return s.insteadOf(ctx, where, err)
+}
+
+// insteadOf moves a file aside and makes an empty one in its place.
+func (s *Store) insteadOf(ctx context.Context, path string, cause error) (*database, error) {
 	aside, err := moveAside(path, time.Now())
 	if err != nil {
 		return nil, errors.Join(cause, err)
 	}
-	logger.Warn("the database could not be used and is moved aside; it is made anew from the audit log",
+	s.logger.Warn("the database could not be used and is moved aside; it is made anew from the audit log",
 		"path", path, "aside", aside, "error", cause)
-	if s, err = open(ctx, path, logger); err != nil {
-		return nil, err
+	db, err := openSQLite(ctx, path)
+	if err == nil {
+		s.replaced = Replaced{Aside: aside, Cause: cause}
 	}
-	s.replaced = Replaced{Aside: aside, Cause: cause}
-	return s, nil
-}
-
-func open(ctx context.Context, path string, logger *slog.Logger) (*Store, error) {
-	if err := touch(path); err != nil {
-		return nil, fmt.Errorf("opening the database: %w", err)
-	}
-	s := &Store{logger: logger}
-	if err := s.connect(ctx, path); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("opening the database: %w", err)
-	}
-	return s, nil
-}
-
-func (s *Store) connect(ctx context.Context, path string) error {
-	var err error
-	if s.write, err = connect(path, writing, 1); err != nil {
-		return err
-	}
-	if err := quickCheck(ctx, s.write); err != nil {
-		return err
-	}
-	pool, err := s.write.DB()
-	if err != nil {
-		return err
-	}
-	if err := migrate(ctx, pool, migrations()); err != nil {
-		return err
-	}
-	if _, err := positionOf(s.write.WithContext(ctx)); errors.Is(err, deploy.ErrNotFound) {
-		return fmt.Errorf("%w: it does not say which event it had last", errDamaged)
-	} else if err != nil {
-		return err
-	}
-	s.read, err = connect(path, reading, readers)
-	return err
-}
-
-// touch makes the file if it is missing, readable by its owner only; SQLite gives its other files the
-// same mode.
-func touch(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	return f.Close()
+	return db, err
 }
 
 // moveAside renames the database and what belongs to it.
@@ -119,16 +92,5 @@ func (s *Store) Replaced() Replaced { return s.replaced }
 
 // Close closes all connections.
 func (s *Store) Close() error {
-	var all []error
-	for _, db := range []*gorm.DB{s.read, s.write} {
-		if db == nil {
-			continue
-		}
-		pool, err := db.DB()
-		if err == nil {
-			err = pool.Close()
-		}
-		all = append(all, err)
-	}
-	return errors.Join(all...)
+	return s.current.get().close()
 }

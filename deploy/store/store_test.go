@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/store"
+	"slipway/deploy/store/pgtest"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -32,7 +32,8 @@ type history struct {
 
 func newHistory(t *testing.T) *history {
 	t.Helper()
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "slipway.db"), silent())
+	where, _ := pgtest.Database(t)
+	s, err := store.Open(t.Context(), where, silent())
 	if err != nil {
 		t.Fatal(err)
 	}
