@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -158,7 +159,9 @@ func (l *Log) append(e deploy.Event) (deploy.Event, error) {
 	}
 	if err := l.write(name, raw); err != nil {
 		l.broken = err
-		l.undo(name)
+		if !errors.Is(err, errTouched) {
+			l.undo(name)
+		}
 		return deploy.Event{}, fmt.Errorf("recording event %s: %w: %w", e.Type, ErrBroken, err)
 	}
 	if name != l.tail.name {
@@ -199,6 +202,9 @@ func (l *Log) write(name string, raw []byte) error {
 			return err
 		}
 	}
+	if err := l.untouched(name); err != nil {
+		return err
+	}
 	if _, err := l.file.Write(raw); err != nil {
 		return fmt.Errorf("writing to the audit log: %w", err)
 	}
@@ -210,6 +216,33 @@ func (l *Log) write(name string, raw []byte) error {
 	}
 	if err := l.folder.Sync(); err != nil {
 		return fmt.Errorf("syncing the folder of the audit log: %w", err)
+	}
+	return nil
+}
+
+// errTouched says that somebody else wrote to the log.
+var errTouched = errors.New("somebody has changed the newest file of the audit log")
+
+// untouched checks that the open file is still the one in the folder and ends where this process left it:
+// what is written to a file that somebody has replaced is lost.
+func (l *Log) untouched(name string) error {
+	open, ok := l.file.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return nil // a test's
+	}
+	is, err := open.Stat()
+	if err != nil {
+		return fmt.Errorf("looking at the audit log: %w", err)
+	}
+	there, err := os.Stat(filepath.Join(l.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", errTouched, err)
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the audit log: %w", err)
+	}
+	if want := l.sizeOf(name); !os.SameFile(is, there) || there.Size() != want {
+		return fmt.Errorf("%w: %s", errTouched, name)
 	}
 	return nil
 }

@@ -144,6 +144,18 @@ func hashFile(path string) (int64, string, error) {
 	return size, hex.EncodeToString(sum.Sum(nil)), err
 }
 
+// hashStart hashes the first bytes of a file.
+func hashStart(path string, size int64) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	_, err = io.Copy(sum, io.LimitReader(f, size))
+	return hex.EncodeToString(sum.Sum(nil)), err
+}
+
 // Repair makes a broken log take events again, once the disk does: it checks that everything confirmed
 // is still there, takes away what is not, and records that. It does nothing to a log that is whole.
 func (l *Log) Repair(ctx context.Context) error {
@@ -188,15 +200,12 @@ func (l *Log) takeBack() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := truncate(path, size); err != nil {
-		return 0, err
-	}
-	_, sum, err := hashFile(path)
+	sum, err := hashStart(path, size)
 	if err != nil {
 		return 0, err
 	}
-	if size > 0 && sum != l.tail.file().SHA256 {
+	if info.Size() < size || size > 0 && sum != l.tail.file().SHA256 {
 		return 0, errors.New(l.newest + " no longer holds what was written to it")
 	}
-	return info.Size() - size, nil
+	return info.Size() - size, truncate(path, size)
 }
