@@ -154,15 +154,15 @@ func (r *Recorder) Run(ctx context.Context) error {
 // retryInterval is how often Run looks.
 const retryInterval = 2 * time.Second
 
-// Rebuild has the projection made anew from the whole log: reset must empty it. Nothing is recorded
-// meanwhile.
-func (r *Recorder) Rebuild(ctx context.Context, reset func(context.Context) error) error {
+// Rebuild has the projection made anew from the whole log by anew, which is given every event. Nothing
+// is recorded meanwhile. If it fails the projection counts as behind.
+func (r *Recorder) Rebuild(ctx context.Context, anew func(context.Context, iter.Seq2[deploy.Event, error]) error) error {
 	if err := r.take(ctx); err != nil {
 		return fmt.Errorf("rebuilding the database: %w", err)
 	}
 	defer r.give()
 	r.behind.Store(true)
-	if err := reset(ctx); err != nil {
+	if err := anew(ctx, r.log.Events(1)); err != nil {
 		return fmt.Errorf("rebuilding the database: %w", err)
 	}
 	return r.catchUp(ctx)

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -161,7 +162,16 @@ func TestCatchUpNoticesAnotherHistory(t *testing.T) {
 		if err := r.CatchUp(t.Context()); !errors.Is(err, audit.ErrDiverged) {
 			t.Errorf("%s: got %v, want %v", name, err, audit.ErrDiverged)
 		}
-		err := r.Rebuild(t.Context(), func(context.Context) error { m.events = nil; return nil })
+		err := r.Rebuild(t.Context(), func(_ context.Context, events iter.Seq2[deploy.Event, error]) error {
+			m.events = nil
+			for e, err := range events {
+				if err != nil {
+					return err
+				}
+				m.events = append(m.events, e)
+			}
+			return nil
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

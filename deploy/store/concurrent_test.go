@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"iter"
 	"sync"
 	"testing"
 
@@ -95,19 +96,40 @@ func TestProjectPassesOverWhatTheSchemaRefuses(t *testing.T) {
 	same(t, "counts", got[store.Counts](t)(h.store.Counts(t.Context())), store.Counts{Users: 2, Events: 3, Unfit: 1})
 }
 
-// TestReset empties everything but the schema.
-func TestReset(t *testing.T) {
+// TestRebuildIsUnseen: while the database is made anew everybody reads what was there before, and if
+// it cannot be it stays.
+func TestRebuildIsUnseen(t *testing.T) {
 	h := newHistory(t)
 	for _, e := range eventful() {
 		h.add(e)
 	}
-	if err := h.store.Reset(t.Context()); err != nil {
-		t.Fatal(err)
+	ctx := t.Context()
+	counts := func() store.Counts { t.Helper(); return got[store.Counts](t)(h.store.Counts(ctx)) }
+	before, torn := counts(), errors.New("a line cannot be read")
+	from := func(cut bool) iter.Seq2[deploy.Event, error] {
+		return func(yield func(deploy.Event, error) bool) {
+			for i, e := range h.events {
+				if i == len(h.events)/2 {
+					same(t, "counts in the middle of it", counts(), before)
+					if cut {
+						yield(deploy.Event{}, torn)
+						return
+					}
+				}
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
 	}
-	same(t, "counts", got[store.Counts](t)(h.store.Counts(t.Context())), store.Counts{})
-	if err := h.store.Project(t.Context(), h.events...); err != nil {
+	if err := h.store.Rebuild(ctx, from(true)); !errors.Is(err, torn) {
+		t.Errorf("got the error %v, want %v", err, torn)
+	}
+	same(t, "counts after a failure", counts(), before)
+	if err := h.store.Rebuild(ctx, from(false)); err != nil {
 		t.Error(err)
 	}
+	same(t, "counts in the end", counts(), before)
 }
 
 // TestErrorsAfterClose: a database that is not there any more is a fault, never an empty answer.
@@ -117,7 +139,7 @@ func TestErrorsAfterClose(t *testing.T) {
 	s.Close()
 	for name, ask := range map[string]func() error{
 		"Project":      func() error { return s.Project(ctx, h.events[0]) },
-		"Reset":        func() error { return s.Reset(ctx) },
+		"Rebuild":      func() error { return s.Rebuild(ctx, func(func(deploy.Event, error) bool) {}) },
 		"LastSequence": func() error { _, err := s.LastSequence(ctx); return err },
 		"Check":        func() error { return s.Check(ctx, h.events[0], 0) },
 		"Users":        func() error { _, err := s.Users(ctx); return err },

@@ -56,17 +56,22 @@ func positionOf(db *gorm.DB) (position, error) {
 // Project takes in events, in order, in one transaction. Those it has had already are passed over; a
 // gap before one is an [ErrGap]. What an event says is never an error.
 func (s *Store) Project(ctx context.Context, events ...deploy.Event) error {
-	err := s.project(ctx, events, true)
+	return s.projectTo(s.write.WithContext(ctx), events)
+}
+
+// projectTo is Project to a connection, or within a transaction.
+func (s *Store) projectTo(db *gorm.DB, events []deploy.Event) error {
+	err := s.project(db, events, true)
 	if !constrained(err) {
 		return err
 	}
 	// One of them broke a rule of the schema, which none should: take in the others, and of that one only
 	// that it was recorded.
 	for i, e := range events {
-		err := s.project(ctx, events[i:i+1], true)
+		err := s.project(db, events[i:i+1], true)
 		if constrained(err) {
 			s.logger.Error("a recorded event broke a rule of the database", "sequence", e.Sequence, "type", e.Type, "error", err)
-			err = s.project(ctx, events[i:i+1], false)
+			err = s.project(db, events[i:i+1], false)
 		}
 		if err != nil {
 			return err
@@ -75,8 +80,8 @@ func (s *Store) Project(ctx context.Context, events ...deploy.Event) error {
 	return nil
 }
 
-func (s *Store) project(ctx context.Context, events []deploy.Event, apply bool) error {
-	return s.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+func (s *Store) project(db *gorm.DB, events []deploy.Event, apply bool) error {
+	return db.Transaction(func(tx *gorm.DB) error {
 		p, err := positionOf(tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}))
 		if err != nil {
 			return fmt.Errorf("projecting: %w", err)
@@ -208,20 +213,4 @@ func (c change) data(v any) error {
 // put inserts a row, or replaces the one with the same key.
 func (c change) put(row any) error {
 	return c.tx.Clauses(clause.OnConflict{UpdateAll: true}).Create(row).Error
-}
-
-// Reset empties the database, so that every event can be projected again.
-func (s *Store) Reset(ctx context.Context) error {
-	err := s.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		for _, table := range []string{"releases", "targets", "stages", "deployments", "grants", "keys", "users", "apps", "events"} {
-			if err := tx.Exec("DELETE FROM " + table).Error; err != nil {
-				return err
-			}
-		}
-		return tx.Save(&position{ID: 1}).Error
-	})
-	if err != nil {
-		return fmt.Errorf("emptying the database: %w", err)
-	}
-	return nil
 }

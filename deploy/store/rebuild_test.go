@@ -90,11 +90,11 @@ func TestRebuild(t *testing.T) {
 	if diff := cmp.Diff(want, dump(t, paths[1])); diff != "" {
 		t.Errorf("a new database (-live +rebuilt):\n%s", diff)
 	}
-	if err := live.Rebuild(ctx, stores[0].Reset); err != nil {
+	if err := live.Rebuild(ctx, stores[0].Rebuild); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, dump(t, paths[0])); diff != "" {
-		t.Errorf("the same database emptied (-live +rebuilt):\n%s", diff)
+		t.Errorf("the same database made anew (-live +rebuilt):\n%s", diff)
 	}
 	if c := got[store.Counts](t)(stores[1].Counts(ctx)); c.Unfit != 3 {
 		t.Errorf("%d events were found unfit, want 3 (a key, a grant and a stage of nobody)", c.Unfit)
