@@ -66,6 +66,8 @@ const (
 	EventSessionOpened    EventType = "session.opened"    // Session
 	EventSessionClosed    EventType = "session.closed"    // Session (ID)
 	EventRegressionMarked EventType = "regression.marked" // Regression; Deployment; marking again replaces it
+
+	EventAuditVerified EventType = "audit.verified" // VerifiedData; Outcome
 )
 
 // ActorType says what kind of thing acted.
@@ -145,10 +147,29 @@ type StartedData struct {
 
 // StageData is the data of EventStageFinished: what the stage left behind.
 type StageData struct {
-	Log    string  `json:"log,omitempty"` // file name under deployments/N/
-	Size   int64   `json:"size,omitempty"`
-	SHA256 string  `json:"sha256,omitempty"`
-	Checks []Check `json:"checks,omitempty"`
+	Log    string     `json:"log,omitempty"` // file name under deployments/N/
+	Size   int64      `json:"size,omitempty"`
+	SHA256 string     `json:"sha256,omitempty"`
+	Files  []LeftFile `json:"files,omitempty"` // beside the log: measurements
+	Checks []Check    `json:"checks,omitempty"`
+}
+
+// LeftFile is a file under deployments/N/.
+type LeftFile struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// VerifiedData is the data of EventAuditVerified.
+type VerifiedData struct {
+	Head     string   `json:"head"` // SEQUENCE:HASH, up to where
+	Files    int      `json:"files"`
+	Events   uint64   `json:"events"`
+	Logs     int      `json:"logs"`               // files of deployments that were compared
+	Known    int      `json:"known"`              // heads kept elsewhere that were compared
+	Findings []string `json:"findings,omitempty"` // the first ten
+	Count    int      `json:"count"`              // of all findings
 }
 
 // SwitchData is the data of the events around a switch: from which release to which; zero is none.

@@ -82,6 +82,11 @@ func table() []command {
 		{"logs", (*commands).logs},
 		{"restart", (*commands).restart},
 		{"doctor", (*commands).doctor},
+		{"audit head", (*commands).auditHead},
+		{"audit verify", (*commands).auditVerify},
+		{"audit verified", (*commands).auditVerified},
+		{"audit export", (*commands).auditExport},
+		{"audit rebuild", (*commands).auditRebuild},
 		{"shutdown", (*commands).stop},
 	}
 }

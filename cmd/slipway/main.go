@@ -91,6 +91,8 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 		return restoreCommand(ctx, *data, args, std)
 	case "doctor":
 		return doctorCommand(ctx, *data, args, std)
+	case "audit":
+		return auditCommand(ctx, *data, args, std)
 	case "deploy":
 		return deployCommand(ctx, *data, args, std)
 	case "keeper":

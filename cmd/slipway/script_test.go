@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveInScript, "sigterm": stopInScript, "sigkill": killInScript,
 			"people": peopleInScript, "get": getInScript, "await-log": awaitLog, "await-get": awaitGet,
-			"small-disk": smallDisk, "push-into-little": pushIntoLittle, "push-full": pushFull,
+			"old-audit": oldAudit, "small-disk": smallDisk, "push-into-little": pushIntoLittle, "push-full": pushFull,
 		},
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"slipway/deploy"
 )
@@ -21,37 +23,67 @@ func (l *Log) Events(from uint64) iter.Seq2[deploy.Event, error] {
 		if from > last {
 			return
 		}
-		for line, err := range lines(l.dir, from, last) {
-			if !yield(line.Event, err) {
-				return
-			}
-		}
+		read(l.dir, from, last, func(line Line, _ []byte, err error) bool { return yield(line.Event, err) })
 	}
 }
 
 // Lines returns the lines of the log in dir from the given sequence on. It needs no lock, so it also
 // reads the log of another process; a last line that is being written is not seen.
 func Lines(dir string, from uint64) iter.Seq2[Line, error] {
-	return lines(dir, from, noEnd)
+	return func(yield func(Line, error) bool) {
+		read(dir, from, noEnd, func(line Line, _ []byte, err error) bool { return yield(line, err) })
+	}
 }
 
-// lines goes from one sequence to another, both included.
-func lines(dir string, from, to uint64) iter.Seq2[Line, error] {
-	return func(yield func(Line, error) bool) {
-		names, err := filesFrom(dir, from)
-		if err != nil {
-			yield(Line{}, err)
+// Raw is [Lines] as the bytes that stand in the files, newlines included. They are valid until the next
+// step of the iteration.
+func Raw(dir string, from uint64) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		read(dir, from, noEnd, func(_ Line, raw []byte, err error) bool { return yield(raw, err) })
+	}
+}
+
+// FirstSince is the sequence of the first event that was recorded at t or later; the one after the last
+// if there is none.
+func FirstSince(dir string, t time.Time) (uint64, error) {
+	names, err := fileNames(dir)
+	if err != nil {
+		return 0, err
+	}
+	// A file holds nothing that was recorded later than on the day it is named after.
+	i, _ := slices.BinarySearch(names, fileName(t))
+	if i == len(names) {
+		head, err := ReadHead(dir)
+		return head.Sequence + 1, err
+	}
+	next, err := firstSequence(dir, names[i])
+	if err != nil {
+		return 0, err
+	}
+	for line, err := range Lines(dir, next) {
+		if err != nil || !line.RecordedAt.Before(t) {
+			return line.Event.Sequence, err
+		}
+		next = line.Event.Sequence + 1
+	}
+	return next, nil
+}
+
+// read goes from one sequence to another, both included.
+func read(dir string, from, to uint64, yield func(Line, []byte, error) bool) {
+	names, err := filesFrom(dir, from)
+	if err != nil {
+		yield(Line{}, nil, err)
+		return
+	}
+	r := reader{dir: dir, from: max(from, 1), to: to, yield: yield}
+	for i, name := range names {
+		if !r.file(name, i == len(names)-1) {
 			return
 		}
-		r := reader{dir: dir, from: max(from, 1), to: to, yield: yield}
-		for i, name := range names {
-			if !r.file(name, i == len(names)-1) {
-				return
-			}
-		}
-		if to != noEnd {
-			r.fail(fmt.Errorf("the audit log ends with event %d, and event %d was recorded", r.last, to))
-		}
+	}
+	if to != noEnd {
+		r.fail(fmt.Errorf("the audit log ends with event %d, and event %d was recorded", r.last, to))
 	}
 }
 
@@ -63,7 +95,7 @@ type reader struct {
 	dir      string
 	from, to uint64
 	last     uint64 // the sequence seen last; zero before the first line
-	yield    func(Line, error) bool
+	yield    func(Line, []byte, error) bool
 }
 
 // file reads one file and tells whether to go on.
@@ -89,7 +121,7 @@ func (r *reader) file(name string, newest bool) bool {
 		if err := r.inOrder(line.Event.Sequence); err != nil {
 			return r.fail(fmt.Errorf("%s: line %d: %w", name, number, err))
 		}
-		if !r.hand(line) {
+		if !r.hand(line, raw) {
 			return false
 		}
 	}
@@ -106,7 +138,7 @@ func (r *reader) inOrder(sequence uint64) error {
 	return nil
 }
 
-func (r *reader) hand(line Line) bool {
+func (r *reader) hand(line Line, raw []byte) bool {
 	sequence := line.Event.Sequence
 	if sequence < r.from {
 		return true
@@ -114,11 +146,11 @@ func (r *reader) hand(line Line) bool {
 	if sequence > r.to {
 		return false
 	}
-	return r.yield(line, nil) && sequence < r.to
+	return r.yield(line, raw, nil) && sequence < r.to
 }
 
 func (r *reader) fail(err error) bool {
-	r.yield(Line{}, err)
+	r.yield(Line{}, nil, err)
 	return false
 }
 

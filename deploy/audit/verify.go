@@ -24,6 +24,7 @@ const (
 	KindReordered  Kind = "reordered"  // the line stands in another place than it was written in
 	KindCut        Kind = "cut"        // the log ends before it should, or in the middle of a line
 	KindFile       Kind = "file"       // a file is missing, foreign, or not as the next one says
+	KindLog        Kind = "log"        // a deployment's file is not the one whose size and SHA-256 the line holds
 )
 
 // Finding is a place where the log is not as it was written.
@@ -54,6 +55,8 @@ type Report struct {
 	Files    int
 	Events   uint64
 	Head     Head // of the log as it is
+	Logs     int  // files of deployments that were compared, by [VerifyAll]
+	Gone     int  // those of which only size and hash are left, as they are pruned in time
 	Findings []Finding
 	More     bool // there were more findings than a report holds
 }
@@ -66,8 +69,13 @@ func (r Report) OK() bool { return len(r.Findings) == 0 }
 // end, or that the last line was edited. It needs no lock. An error says that the files could not be
 // read; what is wrong in them is in the report.
 func Verify(ctx context.Context, dir string, known ...Head) (Report, error) {
-	v := verifier{ctx: ctx, dir: dir, known: known, hash: noHash, missing: map[uint64]Finding{}}
-	names, err := fileNames(dir)
+	return (&verifier{ctx: ctx, dir: dir, known: known}).verify()
+}
+
+func (v *verifier) verify() (Report, error) {
+	v.hash, v.missing = noHash, map[uint64]Finding{}
+	v.known = slices.Clone(v.known) // the caller's stay
+	names, err := fileNames(v.dir)
 	if err != nil {
 		return Report{}, err
 	}
@@ -98,6 +106,7 @@ type verifier struct {
 	before  *File              // the file before, as it is
 	trusted bool               // nothing was found in it
 	missing map[uint64]Finding // sequences not seen where they belong, and where that was noticed
+	left    *left              // what deployments left behind; nil if that is not looked at
 }
 
 func (v *verifier) find(place Finding, kind Kind, format string, args ...any) {
@@ -181,6 +190,7 @@ func (v *verifier) line(place Finding, raw []byte) {
 	sequence := v.follow(place, line.Event.Sequence, line.Prev)
 	v.firstLine(place, line.After)
 	v.compare(place, sequence, hash)
+	v.leftBy(place, line.Event)
 	if sequence > v.last { // else it stands too late, and the next one follows another
 		v.last, v.hash, v.at = sequence, hash, place
 		v.report.Head = Head{Sequence: sequence, Hash: hash}
@@ -298,6 +308,7 @@ func (v *verifier) finish() {
 			v.find(v.at, KindCut, "the log ends with event %d, and event %d was known", v.last, h.Sequence)
 		}
 	}
+	v.compareAllLeft()
 	slices.SortStableFunc(v.report.Findings, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})

@@ -92,9 +92,13 @@ func TestVerifyFindsWhatWasDone(t *testing.T) {
 				t.Fatalf("before: %v", report.Findings)
 			}
 			test.do(t, dir)
-			report := verify(t, dir, head)
+			known := []audit.Head{head}
+			report := verify(t, dir, known...)
 			if report.OK() {
 				t.Fatal("nothing was found")
+			}
+			if again := verify(t, dir, known...); len(again.Findings) != len(report.Findings) {
+				t.Errorf("a second look finds %q after %q", again.Findings, report.Findings)
 			}
 			if !slices.ContainsFunc(report.Findings, func(f audit.Finding) bool {
 				return strings.HasPrefix(f.String(), test.want+": ")

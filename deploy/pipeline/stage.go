@@ -70,7 +70,8 @@ func (d *deployment) again(name deploy.StageName, log io.Writer, err error) {
 
 // endStage records how a stage ended. The stage's own error goes before the record's.
 func (d *deployment) endStage(ctx context.Context, name deploy.StageName, log *stageLog, data deploy.StageData, err error) error {
-	data.Log, data.Size, data.SHA256 = log.name, log.size, hex.EncodeToString(log.hash.Sum(nil))
+	left := log.left()
+	data.Log, data.Size, data.SHA256 = left.Name, left.Size, left.SHA256
 	event := deploy.Event{Type: deploy.EventStageFinished, Stage: name, Outcome: outcomeOf(err), Reason: reasonOf(err)}
 	rec := d.record(context.WithoutCancel(ctx), event.WithData(data))
 	if err != nil {
@@ -92,7 +93,7 @@ func (d *deployment) failed(name deploy.StageName) {
 	}
 }
 
-// stageLog is a stage's log file, hashed as it is written.
+// stageLog is a file that a stage leaves, its log or another, hashed as it is written.
 type stageLog struct {
 	*os.File
 	name string
@@ -101,12 +102,23 @@ type stageLog struct {
 }
 
 func (d *deployment) openLog(name deploy.StageName) (*stageLog, error) {
-	file := string(name) + ".log"
-	f, err := os.OpenFile(filepath.Join(d.p.Layout.Deployment(d.Number), file), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := d.openFile(string(name) + ".log")
 	if err != nil {
 		return nil, fmt.Errorf("making the log of stage %s: %w", name, err)
 	}
-	return &stageLog{File: f, name: file, hash: sha256.New()}, nil
+	return f, nil
+}
+
+func (d *deployment) openFile(name string) (*stageLog, error) {
+	f, err := os.OpenFile(filepath.Join(d.p.Layout.Deployment(d.Number), name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &stageLog{File: f, name: name, hash: sha256.New()}, nil
+}
+
+func (l *stageLog) left() deploy.LeftFile {
+	return deploy.LeftFile{Name: l.name, Size: l.size, SHA256: hex.EncodeToString(l.hash.Sum(nil))}
 }
 
 func (l *stageLog) Write(b []byte) (int, error) {

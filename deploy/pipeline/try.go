@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"slipway/deploy"
@@ -89,11 +87,12 @@ const MeasurementsFile = "monitor.jsonl"
 // watch watches the candidate for its bake time. In a bypass a failed check is only recorded.
 func (p *Pipeline) watch(ctx context.Context, d *deployment, c *candidate) error {
 	return d.stageWith(ctx, deploy.StageMonitor, func(ctx context.Context, log io.Writer, data *deploy.StageData) error {
-		file, err := os.OpenFile(filepath.Join(p.Layout.Deployment(d.Number), MeasurementsFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		file, err := d.openFile(MeasurementsFile)
 		if err != nil {
 			return fmt.Errorf("making the measurements' file: %w", err)
 		}
 		defer file.Close()
+		defer func() { data.Files = []deploy.LeftFile{file.left()} }()
 		out := json.NewEncoder(file)
 		var lost error
 		if c.Instances == nil && !c.job.Manifest.External() {
