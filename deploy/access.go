@@ -57,6 +57,16 @@ const (
 	RightBypass Right = "bypass" // force past the gate, freeze
 )
 
+// least returns the role that may do less.
+func least(a, b Role) Role {
+	for _, r := range []Role{"", RoleViewer, RoleDeveloper} {
+		if a == r || b == r {
+			return r
+		}
+	}
+	return RoleAdmin
+}
+
 // Allows tells whether a user of role u, granted g on an app ("" for no grant), has right r on it.
 func Allows(u, g Role, r Right) bool {
 	if u == RoleAdmin {

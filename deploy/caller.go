@@ -12,6 +12,55 @@ type Caller struct {
 	Limit *Limit   // nil for none
 }
 
+// Everything tells whether the caller may do everything everywhere.
+func (c Caller) Everything() bool {
+	return c.Admin && (c.Limit == nil || c.Limit.Role == RoleAdmin && c.Limit.App == "")
+}
+
+// RoleOn is what the caller is on an app on which grant was given to its user, "" for nobody: RoleAdmin
+// may do everything to it.
+func (c Caller) RoleOn(app AppName, grant Role) Role {
+	role := grant
+	if c.Admin {
+		role = RoleAdmin
+	}
+	if c.Limit == nil {
+		return role
+	}
+	if c.Limit.App != "" && c.Limit.App != app {
+		return ""
+	}
+	return least(role, c.Limit.Role)
+}
+
+// Scope is the apps that the caller may read of.
+func (c Caller) Scope() Scope {
+	s := Scope{User: c.User}
+	if c.User == "" && !c.Admin {
+		s.User = nobody // the zero scope is everything
+	}
+	if c.Admin {
+		s.User = ""
+	}
+	if c.Limit != nil {
+		s.App = c.Limit.App
+	}
+	return s
+}
+
+// nobody cannot be the name of a user.
+const nobody UserName = "-"
+
+// Pusher is the caller as the gate sees one whose role on the app is given.
+func (c Caller) Pusher(role Role) Pusher {
+	p := c.Key
+	p.User, p.Admin = c.User, role == RoleAdmin
+	if c.User == "" {
+		p.User = Operator
+	}
+	return p
+}
+
 // Limit narrows what a caller may do to less than the user's own rights: that of a token.
 type Limit struct {
 	Role Role    `json:"role"`          // at most this

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -95,12 +96,28 @@ func ServerActor(origin string) Actor {
 	return Actor{Type: ActorServer, Name: "slipway", Origin: origin}
 }
 
+// What an [Actor.Key] begins with that is no public key's fingerprint.
+const (
+	KeyToken   = "token:"
+	KeySession = "session:"
+)
+
 // Actor returns the pusher as an actor. Who acts without a key is the operator at the server.
 func (p Pusher) Actor() Actor {
 	if p.Fingerprint == "" {
 		return Actor{Type: ActorOperator, Name: string(p.User), Origin: "socket"}
 	}
-	return Actor{Type: ActorUser, Name: string(p.User), Key: p.Fingerprint, IP: p.IP, Origin: "ssh"}
+	a := Actor{Type: ActorUser, Name: string(p.User), Key: p.Fingerprint, IP: p.IP, Origin: "ssh"}
+	switch {
+	case strings.HasPrefix(p.Fingerprint, KeyToken):
+		a.Origin = "api"
+	case strings.HasPrefix(p.Fingerprint, KeySession):
+		a.Origin = "web"
+	}
+	if p.User == Operator {
+		a.Type = ActorToken
+	}
+	return a
 }
 
 // Event is one line of the audit log. Sequence, ID and At are set when it is recorded.

@@ -5,13 +5,16 @@ import (
 	"time"
 )
 
-// Pusher is who pushes, as the SSH connection proved it.
+// Pusher is who pushes, as the connection proved it.
 type Pusher struct {
 	User        UserName `json:"user"`
 	Admin       bool     `json:"admin,omitempty"`
-	Fingerprint string   `json:"fingerprint"` // SHA256:… of the public key
+	Fingerprint string   `json:"fingerprint"` // SHA256:… of the public key, or token:ID, or session:ID
 	IP          string   `json:"ip"`
 }
+
+// Operator is who works at the server itself, or by a token that belongs to nobody. No user has the name.
+const Operator UserName = "operator"
 
 // RefUpdate asks that Ref, which the client last saw at Old, become New. A zero Old creates the ref,
 // a zero New deletes it.
@@ -61,6 +64,14 @@ func (a *Again) String() string {
 	return "redeploy of " + a.Of.String()
 }
 
+// AgainRequest asks for what was deployed before, without a push.
+type AgainRequest struct {
+	App    App
+	Again  Again
+	Caller Pusher
+	Queued func(Number) // told the number once there is one; may be nil
+}
+
 // Commit is what people want to read of a revision. Subject and Author come from the pusher and may
 // hold anything but control characters, which the reader of the commit removes.
 type Commit struct {
@@ -80,6 +91,8 @@ type Offer struct {
 	Commit  Commit
 	// Revision reads Update.New. It stays usable after the pusher has gone.
 	Revision Revision
+	// Queued, if it is not nil, is told the number once the offer has one.
+	Queued func(Number)
 }
 
 // Revision is a commit in a repository. Its methods are safe for concurrent use.
@@ -110,4 +123,6 @@ type Answer struct {
 	Accepted bool
 	// Line is why not, short enough for git's "! [remote rejected] main -> main (…)".
 	Line string
+	// Refused is why it got no number; nil if it got one.
+	Refused *Rejection
 }

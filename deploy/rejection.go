@@ -10,6 +10,8 @@ import (
 var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
+	// ErrNoKey says that the key which something was encrypted with is missing.
+	ErrNoKey = errors.New("the key is missing")
 	// ErrShutdown is the cause with which a stopping server ends the contexts of its pushers.
 	ErrShutdown = errors.New("the server is stopping")
 )

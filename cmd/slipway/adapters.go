@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/control"
 	"slipway/deploy/monitor"
+	"slipway/deploy/release"
 	"slipway/deploy/retention"
+	"slipway/deploy/sandbox"
 	"slipway/deploy/traffic"
 	"slipway/deploy/variables"
 	"slipway/gitserver"
@@ -35,11 +38,19 @@ func (r routerOf) Route(ctx context.Context, app deploy.AppName, release deploy.
 	return r.Client.Route(ctx, traffic.Route{App: app, Release: release, Upstreams: upstreams})
 }
 
+// engineOf runs one-offs as control asks for them.
+type engineOf struct{ *release.Local }
+
+func (e engineOf) OneOff(ctx context.Context, t deploy.Target, n deploy.Number, command []string, std control.Stdio) (control.OneOffResult, error) {
+	r, err := e.Local.OneOff(ctx, t, n, command, sandbox.Stdio{In: std.In, Out: std.Out, Err: std.Err})
+	return control.OneOffResult{ExitCode: r.ExitCode, Struck: r.Struck}, err
+}
+
 // overSSH runs commands with the rights of the key.
 type overSSH struct{ *commands }
 
 func (o overSSH) Run(ctx context.Context, from gitserver.Caller, args []string, std gitserver.Stdio) int {
-	who := caller{actor: from.Pusher.Actor(), user: from.User.Name, key: from.Pusher, admin: from.User.Role == deploy.RoleAdmin}
+	who := deploy.Caller{Actor: from.Pusher.Actor(), User: from.User.Name, Key: from.Pusher, Admin: from.User.Role == deploy.RoleAdmin}
 	return o.run(ctx, who, args, stdio{std.In, std.Out, std.Err})
 }
 

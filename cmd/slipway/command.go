@@ -10,27 +10,23 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/audit"
-	"slipway/deploy/checkout"
+	"slipway/deploy/control"
 	"slipway/deploy/pipeline"
 	"slipway/deploy/release"
 	"slipway/deploy/store"
-	"slipway/deploy/traffic"
 	"slipway/deploy/variables"
-	"slipway/gitserver/repo"
 )
 
-// commands are what people ask a running server for, over SSH or its own socket. One person's rights
-// are the same on both ways.
+// commands are what people ask a running server for, over SSH or its own socket: words and flags over
+// [control.Control], which knows their rights.
 type commands struct {
 	layout    deploy.Layout
 	store     *store.Store
 	recorder  *audit.Recorder
-	repos     *repo.Store
-	engine    *release.Local
+	control   *control.Control
+	engine    *release.Local // for what instances say
 	pipeline  *pipeline.Pipeline
 	variables *variables.Store
-	trees     *checkout.Trees
-	router    *traffic.Client
 	addresses pipeline.Addresses
 	sandbox   func(context.Context) error // what is missing to build; nil for nothing
 	patient   func() *patient             // the server as its doctor sees it
@@ -39,18 +35,10 @@ type commands struct {
 	logger    *slog.Logger
 }
 
-// caller is who runs a command.
-type caller struct {
-	actor deploy.Actor
-	user  deploy.UserName // "" for the operator at the server's own socket
-	key   deploy.Pusher   // with which the user signed in
-	admin bool
-}
-
 // command is one word of the manual, help/WORD.txt.
 type command struct {
 	name string // of one or two words
-	run  func(*commands, context.Context, caller, []string, stdio) error
+	run  func(*commands, context.Context, deploy.Caller, []string, stdio) error
 }
 
 // table lists every command that runs in the server.
@@ -92,7 +80,7 @@ func table() []command {
 }
 
 // run runs a command line and returns its exit status.
-func (c *commands) run(ctx context.Context, who caller, args []string, std stdio) int {
+func (c *commands) run(ctx context.Context, who deploy.Caller, args []string, std stdio) int {
 	err := c.dispatch(ctx, who, args, std)
 	if err == nil {
 		return 0
@@ -111,8 +99,8 @@ func (c *commands) run(ctx context.Context, who caller, args []string, std stdio
 	if ctx.Err() != nil {
 		return exitFailed
 	}
-	c.logger.Error("running a command", "command", loggable(args), "user", who.actor.Name, "error", err)
-	if who.user == "" {
+	c.logger.Error("running a command", "command", loggable(args), "user", who.Actor.Name, "error", err)
+	if who.User == "" {
 		fmt.Fprintf(std.err, "slipway: internal error: %v\n", err)
 	} else {
 		fmt.Fprintln(std.err, "slipway: internal error; the server's log has the rest")
@@ -120,7 +108,7 @@ func (c *commands) run(ctx context.Context, who caller, args []string, std stdio
 	return exitFailed
 }
 
-func (c *commands) dispatch(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) dispatch(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	if len(args) == 0 || isHelp(args[0]) {
 		return help(nil, std)
 	}
@@ -145,55 +133,29 @@ func (c *commands) dispatch(ctx context.Context, who caller, args []string, std 
 	return usageError("that is not how it is used:\n" + usage)
 }
 
-// needAdmin refuses who is not an admin.
-func (w caller) needAdmin() error {
-	if w.admin {
-		return nil
-	}
-	return deploy.Reject(deploy.CodeForbidden, "only an admin may do this").WithHint("ask an admin of this server")
-}
-
-// app returns an app by name if the caller has the right to it. To whom may not read it, it does not
-// exist.
-func (c *commands) app(ctx context.Context, who caller, name string, right deploy.Right) (deploy.App, error) {
-	parsed, err := deploy.ParseAppName(name)
+// appNamed reads the name of an app.
+func appNamed(s string) (deploy.AppName, error) {
+	name, err := deploy.ParseAppName(s)
 	if err != nil {
-		return deploy.App{}, usageError(err.Error())
+		return "", usageError(err.Error())
 	}
-	missing := deploy.Reject(deploy.CodeNotFound, "there is no app %q", parsed).WithHint("slipway app list")
-	app, err := c.store.App(ctx, parsed)
-	if errors.Is(err, deploy.ErrNotFound) {
-		return app, missing
-	}
-	if err != nil || who.admin {
-		return app, err
-	}
-	_, grant, err := c.store.Access(ctx, who.user, parsed)
-	if err != nil && !errors.Is(err, deploy.ErrNotFound) {
-		return app, err
-	}
-	if !deploy.Allows("", grant, deploy.RightRead) {
-		return app, missing
-	}
-	if !deploy.Allows("", grant, right) {
-		return app, deploy.Reject(deploy.CodeForbidden, "your role on %s is %s, which does not allow this", parsed, grant)
-	}
-	return app, nil
+	return name, nil
 }
 
-// visible returns the apps that the caller may read.
-func (c *commands) visible(ctx context.Context, who caller) ([]deploy.App, error) {
-	if who.admin {
-		return c.store.Apps(ctx)
+// userNamed reads the name of a user.
+func userNamed(s string) (deploy.UserName, error) {
+	name, err := deploy.ParseUserName(s)
+	if err != nil {
+		return "", usageError(err.Error())
 	}
-	return c.store.AppsVisible(ctx, who.user)
+	return name, nil
 }
 
-// record writes what a caller does.
-func (c *commands) record(ctx context.Context, who caller, e deploy.Event) error {
-	e.Actor = who.actor
-	if _, err := c.recorder.Record(ctx, e); err != nil {
-		return fmt.Errorf("recording %s: %w", e.Type, err)
+// numbered reads the number of a deployment.
+func numbered(s string) (deploy.Number, error) {
+	n, err := deploy.ParseNumber(s)
+	if err != nil {
+		return 0, usageError(err.Error())
 	}
-	return nil
+	return n, nil
 }

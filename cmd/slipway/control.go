@@ -44,9 +44,9 @@ const maxRequest = 64 << 10
 // maxFrame bounds a frame, in bytes.
 const maxFrame = 32 << 10
 
-// control answers commands on DATA/slipway.sock, which only the server's user can open: whoever can
+// commandSocket answers commands on DATA/slipway.sock, which only the server's user can open: whoever can
 // is an operator, with every right.
-type control struct {
+type commandSocket struct {
 	listener net.Listener
 	commands *commands
 	logger   *slog.Logger
@@ -54,16 +54,16 @@ type control struct {
 
 // listenControl opens the socket. A socket that a dead server left is replaced; the audit log's lock,
 // taken before, sees to it that no living one is.
-func listenControl(path string, c *commands, logger *slog.Logger) (*control, error) {
+func listenControl(path string, c *commands, logger *slog.Logger) (*commandSocket, error) {
 	l, err := unixsocket.Listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("listening for commands: %w", err)
 	}
-	return &control{listener: l, commands: c, logger: logger}, nil
+	return &commandSocket{listener: l, commands: c, logger: logger}, nil
 }
 
 // Run answers until ctx ends, and waits for the commands that run then.
-func (c *control) Run(ctx context.Context) error {
+func (c *commandSocket) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = c.listener.Close() })()
 	var serving sync.WaitGroup
 	defer serving.Wait()
@@ -79,7 +79,7 @@ func (c *control) Run(ctx context.Context) error {
 	}
 }
 
-func (c *control) serve(ctx context.Context, conn net.Conn) {
+func (c *commandSocket) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -99,7 +99,7 @@ func (c *control) serve(ctx context.Context, conn net.Conn) {
 	}
 	out := &frames{conn: conn, lost: cancel}
 	go out.look(ctx)
-	who := caller{actor: deploy.Actor{Type: deploy.ActorOperator, Name: "operator", Origin: "socket"}, admin: true}
+	who := deploy.Caller{Actor: deploy.Actor{Type: deploy.ActorOperator, Name: string(deploy.Operator), Origin: "socket"}, Admin: true}
 	std := stdio{in, out.channel(frameOut), gitserver.Text(out.channel(frameErr))}
 	if len(r.Args) == 0 || r.Args[0] != "run" { // what an app's command writes may be no text, and was asked for
 		std.out = gitserver.Text(std.out)

@@ -7,17 +7,15 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"slipway/deploy"
-	"slipway/deploy/pipeline"
+	"slipway/deploy/control"
 )
 
-func (c *commands) deployments(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) deployments(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	f := newFlags("deployments")
 	most := f.Int("n", 20, "")
 	names, err := f.parse(args, 0, 1)
@@ -27,35 +25,19 @@ func (c *commands) deployments(ctx context.Context, who caller, args []string, s
 	if *most < 1 || *most > 1000 {
 		return usageError("-n is 1 to 1000")
 	}
-	apps, err := c.visible(ctx, who)
+	filter := deploy.DeploymentFilter{Limit: *most}
+	if len(names) == 1 {
+		if filter.App, err = appNamed(names[0]); err != nil {
+			return err
+		}
+	}
+	page, err := c.control.Deployments(ctx, who, filter)
 	if err != nil {
 		return err
 	}
-	filter := deploy.DeploymentFilter{Limit: *most}
-	if len(names) == 1 {
-		app, err := c.app(ctx, who, names[0], deploy.RightRead)
-		if err != nil {
-			return err
-		}
-		apps, filter.App = []deploy.App{app}, app.Name
-	}
 	t := tabwriter.NewWriter(std.out, 0, 8, 2, ' ', 0)
-	for shown := 0; shown < *most; {
-		page, err := c.store.Deployments(ctx, filter)
-		if err != nil {
-			return err
-		}
-		for _, d := range page {
-			filter.Before = d.Number
-			mayRead := who.admin || slices.ContainsFunc(apps, func(a deploy.App) bool { return a.Name == d.App })
-			if mayRead && shown < *most {
-				fmt.Fprintln(t, deploymentLine(d))
-				shown++
-			}
-		}
-		if len(page) < filter.Limit {
-			break
-		}
+	for _, d := range page {
+		fmt.Fprintln(t, deploymentLine(d))
 	}
 	return t.Flush()
 }
@@ -75,51 +57,37 @@ func deploymentLine(d deploy.Deployment) string {
 		d.QueuedAt.UTC().Format("2006-01-02 15:04:05"), why)
 }
 
-// deployment returns a deployment by number if the caller has the right to its app.
-func (c *commands) deployment(ctx context.Context, who caller, number string, right deploy.Right) (deploy.Deployment, error) {
-	n, err := deploy.ParseNumber(number)
-	if err != nil {
-		return deploy.Deployment{}, usageError(err.Error())
-	}
-	missing := deploy.Reject(deploy.CodeNotFound, "there is no deployment %d", n).WithHint("slipway deployments")
-	d, err := c.store.Deployment(ctx, n)
-	if errors.Is(err, deploy.ErrNotFound) {
-		return d, missing
-	}
-	if err != nil || who.admin {
-		return d, err
-	}
-	_, err = c.app(ctx, who, string(d.App), right)
-	if r, ok := deploy.AsRejection(err); ok && r.Code == deploy.CodeNotFound {
-		return d, missing
-	}
-	return d, err
-}
-
-func (c *commands) log(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) log(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	names, err := newFlags("log").parse(args, 1, 2)
 	if err != nil {
 		return err
 	}
-	d, err := c.deployment(ctx, who, names[0], deploy.RightRead)
+	n, err := numbered(names[0])
 	if err != nil {
 		return err
 	}
-	stages, err := c.store.Stages(ctx, d.Number)
-	if err != nil {
-		return err
+	show := func(name string) error {
+		path, err := c.control.LogPath(ctx, who, n, name)
+		if err != nil {
+			return err
+		}
+		return copyLog(path, std.out)
 	}
 	if len(names) == 2 {
-		return c.stageLog(d, stages, names[1], std)
+		return show(names[1])
+	}
+	d, stages, err := c.control.Stages(ctx, who, n)
+	if err != nil {
+		return err
 	}
 	for _, s := range stages {
-		fmt.Fprintf(std.out, "=== %s  %s\n", s.Name, outcomeWord(s))
-		if err := c.copyLog(d.Number, string(s.Name)+".log", std.out); err != nil {
+		fmt.Fprintf(std.out, "=== %s  %s\n", s.Name, outcomeWord(s.Stage))
+		if err := show(string(s.Name)); err != nil {
 			return err
 		}
 	}
 	if len(stages) == 0 {
-		return c.copyLog(d.Number, pipeline.TranscriptFile, std.out)
+		return show(control.Transcript)
 	}
 	if d.Reason != "" {
 		fmt.Fprintf(std.out, "=== %s: %s\n", d.Status, d.Reason)
@@ -134,23 +102,9 @@ func outcomeWord(s deploy.Stage) string {
 	return fmt.Sprintf("%s in %s", s.Outcome, s.FinishedAt.Sub(s.StartedAt).Round(time.Millisecond))
 }
 
-func (c *commands) stageLog(d deploy.Deployment, stages []deploy.Stage, name string, std stdio) error {
-	var known []string
-	for _, s := range stages {
-		if string(s.Name) == name {
-			return c.copyLog(d.Number, name+".log", std.out)
-		}
-		known = append(known, string(s.Name))
-	}
-	if name == "transcript" {
-		return c.copyLog(d.Number, pipeline.TranscriptFile, std.out)
-	}
-	return deploy.Reject(deploy.CodeNotFound, "deployment %d has no stage %q", d.Number, name).WithHint("it has: %s, transcript", join(known))
-}
-
 // copyLog writes one file of a deployment. A log that was pruned is nothing to fail for.
-func (c *commands) copyLog(n deploy.Number, file string, to io.Writer) error {
-	f, err := os.Open(filepath.Join(c.layout.Deployment(n), file))
+func copyLog(path string, to io.Writer) error {
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		fmt.Fprintln(to, "(no log)")
 		return nil
@@ -167,27 +121,32 @@ func (c *commands) copyLog(n deploy.Number, file string, to io.Writer) error {
 const watchInterval = 100 * time.Millisecond
 
 // watch writes what the pusher reads, from its beginning, until the verdict. Its exit status tells it.
-func (c *commands) watch(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) watch(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	names, err := newFlags("watch").parse(args, 1, 1)
 	if err != nil {
 		return err
 	}
-	d, err := c.deployment(ctx, who, names[0], deploy.RightRead)
+	n, err := numbered(names[0])
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(filepath.Join(c.layout.Deployment(d.Number), pipeline.TranscriptFile))
+	path, err := c.control.LogPath(ctx, who, n, control.Transcript)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("opening the transcript: %w", err)
 	}
 	defer f.Close()
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
+	var d deploy.Deployment
 	for {
-		if d, err = c.store.Deployment(ctx, d.Number); err != nil {
+		if d, err = c.control.Deployment(ctx, who, n, deploy.RightRead); err != nil {
 			return err
 		}
-		running := c.pipeline.Running(d.Number)
+		running := c.control.Running(n)
 		if _, err := io.Copy(std.out, f); err != nil {
 			return err
 		}
@@ -206,20 +165,20 @@ func (c *commands) watch(ctx context.Context, who caller, args []string, std std
 	return nil
 }
 
-func (c *commands) cancel(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) cancel(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	f := newFlags("cancel")
 	reason := f.String("reason", "", "")
 	names, err := f.parse(args, 1, 1)
 	if err != nil {
 		return err
 	}
-	d, err := c.deployment(ctx, who, names[0], deploy.RightPush)
+	n, err := numbered(names[0])
 	if err != nil {
 		return err
 	}
-	if err := c.pipeline.Cancel(d.Number, who.actor, *reason); err != nil {
+	if err := c.control.Cancel(ctx, who, n, *reason); err != nil {
 		return err
 	}
-	fmt.Fprintf(std.out, "deployment %d is being canceled\n", d.Number)
+	fmt.Fprintf(std.out, "deployment %d is being canceled\n", n)
 	return nil
 }

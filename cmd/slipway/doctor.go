@@ -14,6 +14,7 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/audit"
+	"slipway/deploy/control"
 	"slipway/deploy/release"
 	"slipway/deploy/sandbox"
 	"slipway/deploy/traffic"
@@ -125,11 +126,11 @@ func examineAlone(ctx context.Context, c config, std stdio) error {
 }
 
 // doctor examines the running server, for an admin.
-func (c *commands) doctor(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) doctor(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	if _, err := newFlags("doctor").parse(args, 0, 0); err != nil {
 		return err
 	}
-	if err := who.needAdmin(); err != nil {
+	if err := control.NeedAdmin(who); err != nil {
 		return err
 	}
 	return c.patient().examine(ctx, std.out)
@@ -139,7 +140,7 @@ func (c *commands) doctor(ctx context.Context, who caller, args []string, std st
 func (s *server) asPatient() *patient {
 	return &patient{
 		config: s.config, pid: os.Getpid(), sshAddr: s.git.Addr(), sandbox: s.sandbox, repos: s.repos, engine: s.engine,
-		router: s.commands.router, records: s.store, inForce: s.pipeline.InForce, head: s.log.Head,
+		router: s.router, records: s.store, inForce: s.pipeline.InForce, head: s.log.Head,
 	}
 }
 

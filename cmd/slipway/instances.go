@@ -10,111 +10,48 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/control"
 	"slipway/deploy/keeper"
-	"slipway/deploy/mask"
-	"slipway/deploy/sandbox"
 )
 
-// production returns the target of an app and how it stands.
-func (c *commands) production(ctx context.Context, app deploy.AppName) (deploy.Target, deploy.TargetState, error) {
-	target := deploy.Target{App: app, Environment: deploy.Production}
-	state, err := c.store.TargetState(ctx, target)
-	return target, state, err
-}
-
-func nothingDeployed(app deploy.AppName) error {
-	return deploy.Reject(deploy.CodeNotFound, "nothing of %s is deployed", app).WithHint("slipway deployments %s", app)
-}
-
 // restart replaces the serving instances by new ones, which get the variables as they are now.
-func (c *commands) restart(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) restart(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	names, err := newFlags("restart").parse(args, 1, 1)
 	if err != nil {
 		return err
 	}
-	app, err := c.app(ctx, who, names[0], deploy.RightPush)
+	app, err := appNamed(names[0])
 	if err != nil {
 		return err
 	}
-	target, state, err := c.production(ctx, app.Name)
-	if err != nil {
-		return err
-	}
-	if state.Frozen != "" && !who.admin {
-		return deploy.Reject(deploy.CodeFrozen, "%s is frozen: %s", app.Name, state.Frozen).WithHint("an admin may restart it all the same")
-	}
-	// Once begun it is not the caller's to interrupt: half of it would leave twice the instances.
-	err = c.pipeline.Hold(ctx, target, func(ctx context.Context) error {
-		return c.restartHeld(context.WithoutCancel(ctx), who, target, std)
-	})
+	n, err := c.control.Restart(ctx, who, app)
 	if r, ok := deploy.AsRejection(err); ok {
 		for _, line := range r.Tail {
 			fmt.Fprintln(std.err, "  "+line)
 		}
 	}
-	return c.withoutKey(who, app.Name, err)
-}
-
-func (c *commands) restartHeld(ctx context.Context, who caller, t deploy.Target, std stdio) error {
-	n, err := c.engine.Serving(ctx, t)
 	if err != nil {
 		return err
 	}
-	if n == 0 {
-		return deploy.Reject(deploy.CodeNotFound, "nothing of %s runs here", t.App)
-	}
-	err = c.engine.Restart(ctx, t)
-	event := deploy.Event{Type: deploy.EventRestarted, App: t.App, Environment: t.Environment, Deployment: n, Outcome: deploy.OutcomePass}
-	if err != nil {
-		event.Outcome = deploy.OutcomeFail
-	}
-	if rec := c.record(ctx, who, event); err == nil {
-		err = rec
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(std.out, "%s is restarted: release %d, with the variables as they are now\n", t.App, n)
+	fmt.Fprintf(std.out, "%s is restarted: release %d, with the variables as they are now\n", app, n)
 	return nil
 }
 
-// maxCommand is how much of a one-off's command is recorded, in bytes.
-const maxCommand = 1 << 10
-
 // runOne runs a command where the instances of the serving release run. Its exit status is the command's.
-func (c *commands) runOne(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) runOne(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	if len(args) > 1 && args[1] == "--" {
 		args = slices.Delete(slices.Clone(args), 1, 2)
 	}
 	if len(args) < 2 || strings.HasPrefix(args[0], "-") {
 		return newFlags("run").misused("say of which app, and what to run")
 	}
-	app, err := c.app(ctx, who, args[0], deploy.RightPush)
+	app, err := appNamed(args[0])
 	if err != nil {
 		return err
 	}
-	target, state, err := c.production(ctx, app.Name)
+	result, err := c.control.OneOff(ctx, who, app, args[1:], control.Stdio{In: std.in, Out: std.out, Err: std.err})
 	if err != nil {
 		return err
-	}
-	if state.Serving == 0 {
-		return nothingDeployed(app.Name)
-	}
-	vars, err := c.variables.Read(ctx, app.Name)
-	if err != nil {
-		return c.withoutKey(who, app.Name, err)
-	}
-	command := mask.New(vars.All()).String(strings.Join(args[1:], " "))
-	if len(command) > maxCommand {
-		command = strings.ToValidUTF8(command[:maxCommand], "") + "…"
-	}
-	event := deploy.Event{Type: deploy.EventRunStarted, App: app.Name, Environment: target.Environment, Deployment: state.Serving}
-	if err := c.record(ctx, who, event.WithData(deploy.RunData{Command: command})); err != nil {
-		return err
-	}
-	result, err := c.engine.OneOff(ctx, target, state.Serving, args[1:], sandbox.Stdio{In: std.in, Out: std.out, Err: std.err})
-	if err != nil {
-		return c.withoutKey(who, app.Name, err)
 	}
 	if result.Struck != "" {
 		fmt.Fprintln(std.err, "slipway: "+result.Struck)
@@ -130,7 +67,7 @@ const logsInterval = 200 * time.Millisecond
 
 // logs prints what the instances say that get an app's traffic, and with -f goes on doing so, whichever
 // they are.
-func (c *commands) logs(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) logs(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	f := newFlags("logs")
 	follow := f.Bool("f", false, "")
 	last := f.Int("n", 100, "")
@@ -141,7 +78,11 @@ func (c *commands) logs(ctx context.Context, who caller, args []string, std stdi
 	if *last < 0 || *last > 1_000_000 {
 		return usageError("-n is 0 to 1000000")
 	}
-	app, err := c.app(ctx, who, names[0], deploy.RightRead)
+	name, err := appNamed(names[0])
+	if err != nil {
+		return err
+	}
+	app, err := c.control.App(ctx, who, name, deploy.RightRead)
 	if err != nil {
 		return err
 	}
@@ -152,7 +93,7 @@ func (c *commands) logs(ctx context.Context, who caller, args []string, std stdi
 	}
 	if !*follow {
 		if v.release == 0 {
-			return nothingDeployed(app.Name)
+			return control.NothingDeployed(app.Name)
 		}
 		if len(v.shown) == 0 {
 			return deploy.Reject(deploy.CodeNotFound, "no instance of %s runs here", app.Name)

@@ -182,7 +182,7 @@ func (s *server) deployByHand(ctx context.Context, o order, std stdio) error {
 	if kept != 0 && !o.build {
 		fmt.Fprintf(std.out, "release %s of %s is kept: it is put into production as it is\n", kept, revision.Short())
 		again := deploy.Again{Kind: deploy.AgainRollback, Of: kept, Reason: o.reason}
-		answer = s.pipeline.Again(ctx, pipeline.AgainRequest{App: app, Again: again, Caller: pusher}, std.out)
+		answer = s.pipeline.Again(ctx, deploy.AgainRequest{App: app, Again: again, Caller: pusher}, std.out)
 	} else {
 		offer, err := s.offerOf(ctx, app, revision)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"slipway/deploy"
 	"slipway/deploy/audit"
 	"slipway/deploy/checkout"
+	"slipway/deploy/control"
 	"slipway/deploy/pipeline"
 	"slipway/deploy/release"
 	"slipway/deploy/retention"
@@ -69,6 +70,7 @@ type server struct {
 	reserve    *retention.Reserve
 	repos      *repo.Store
 	git        *gitserver.Server
+	control    *control.Control
 	commands   *commands
 	addresses  pipeline.Addresses
 	ended      chan struct{} // closed by the command shutdown
@@ -108,11 +110,12 @@ func (s *server) run(ctx context.Context, std stdio) error {
 	behind.Go(func() error { return s.failing(stop, s.recorder.Run(needed)) })
 	err := s.start(pushing, "serve")
 	if err == nil {
-		var listener *control
+		var listener *commandSocket
 		if listener, err = listenControl(s.config.layout.Socket(), s.commands, s.logger); err == nil {
 			front.Go(func() error { return s.failing(stop, s.git.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, listener.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.health(pushing)) })
+			front.Go(func() error { return s.failing(stop, s.control.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.pipeline.Tend(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.trees.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.retention.Run(pushing)) })
@@ -193,9 +196,11 @@ func (s *server) start(ctx context.Context, origin string) error {
 	if err := s.pipeline.Settle(ctx); err != nil {
 		return err
 	}
-	if err := s.commands.finishRemovals(ctx); err != nil {
+	gone, err := s.store.RemovedApps(ctx)
+	if err != nil {
 		return err
 	}
+	s.places().finishRemovals(ctx, gone)
 	return s.treesAhead(ctx, apps)
 }
 

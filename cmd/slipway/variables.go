@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,13 +9,12 @@ import (
 	"text/tabwriter"
 
 	"slipway/deploy"
-	"slipway/deploy/variables"
 )
 
 // maxSet is how many variables one command sets or unsets.
 const maxSet = 100
 
-func (c *commands) configSet(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) configSet(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	f := newFlags("config set")
 	test := f.Bool("test", false, "")
 	deploying := f.Bool("deploy", false, "")
@@ -24,9 +22,12 @@ func (c *commands) configSet(ctx context.Context, who caller, args []string, std
 	if err != nil {
 		return err
 	}
-	app, err := c.app(ctx, who, names[0], deploy.RightPush)
+	app, err := appNamed(names[0])
 	if err != nil {
 		return err
+	}
+	if _, err := c.control.App(ctx, who, app, deploy.RightPush); err != nil {
+		return err // before anything is read
 	}
 	given, err := readVariables(names[1:], std.in)
 	if err != nil {
@@ -34,95 +35,54 @@ func (c *commands) configSet(ctx context.Context, who caller, args []string, std
 	}
 	for i := range given {
 		given[i].Test, given[i].Deploy = *test, *deploying
-		given[i].SetAt, given[i].SetBy = now(), who.actor.Name
 	}
-	before := deploy.Variables{}
-	edit := func(all deploy.Variables) (deploy.Variables, error) {
-		before = all
-		kept := slices.DeleteFunc(slices.Clone(all), func(v deploy.Variable) bool { return named(given, v.Name) })
-		return append(kept, given...), nil
-	}
-	if err := c.changeVariables(ctx, who, app.Name, edit, deploy.EventVariableSet, given); err != nil {
+	before, err := c.control.SetVariables(ctx, who, app, given)
+	if err != nil {
 		return err
 	}
 	for _, v := range given {
 		fmt.Fprintf(std.out, "%s is set: seen by %s%s\n", v.Name, seenBy(v), changed(before, v))
 	}
-	return inForce(app.Name, std)
+	return inForce(app, std)
 }
 
-func (c *commands) configUnset(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) configUnset(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	names, err := newFlags("config unset").parse(args, 2, 1+maxSet)
 	if err != nil {
 		return err
 	}
-	app, err := c.app(ctx, who, names[0], deploy.RightPush)
+	app, err := appNamed(names[0])
 	if err != nil {
 		return err
 	}
-	var given deploy.Variables
-	for _, name := range names[1:] {
-		if named(given, name) {
+	for i, name := range names[1:] {
+		if slices.Contains(names[1:1+i], name) {
 			return usageError(fmt.Sprintf("%.40q is given twice", name))
 		}
-		given = append(given, deploy.Variable{Name: name})
 	}
-	edit := func(all deploy.Variables) (deploy.Variables, error) {
-		for i, v := range given {
-			at := slices.IndexFunc(all, func(o deploy.Variable) bool { return o.Name == v.Name })
-			if at < 0 {
-				return nil, deploy.Reject(deploy.CodeNotFound, "%s has no variable %.100q", app.Name, v.Name).WithHint("slipway config list %s", app.Name)
-			}
-			given[i] = all[at] // with its marks
-			all = slices.Delete(all, at, at+1)
-		}
-		return all, nil
-	}
-	if err := c.changeVariables(ctx, who, app.Name, edit, deploy.EventVariableUnset, given); err != nil {
+	if err := c.control.UnsetVariables(ctx, who, app, names[1:]...); err != nil {
 		return err
 	}
-	for _, v := range given {
-		fmt.Fprintf(std.out, "%s is not set any more\n", v.Name)
+	for _, name := range names[1:] {
+		fmt.Fprintf(std.out, "%s is not set any more\n", name)
 	}
-	return inForce(app.Name, std)
+	return inForce(app, std)
 }
 
-// changeVariables changes the variables of an app, and records an event for each of those in changed.
-func (c *commands) changeVariables(ctx context.Context, who caller, app deploy.AppName, edit func(deploy.Variables) (deploy.Variables, error), what deploy.EventType, changed deploy.Variables) error {
-	err := c.variables.Change(ctx, app, edit, func(ctx context.Context) error {
-		for _, v := range changed {
-			event := deploy.Event{Type: what, App: app, Environment: deploy.Production}
-			if err := c.record(ctx, who, event.WithData(v)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return c.withoutKey(who, app, err)
-}
-
-func (c *commands) configList(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) configList(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	f := newFlags("config list")
 	values := f.Bool("values", false, "")
 	names, err := f.parse(args, 1, 1)
 	if err != nil {
 		return err
 	}
-	right := deploy.RightRead
-	if *values {
-		right = deploy.RightPush // who may push can have the app print them
-	}
-	app, err := c.app(ctx, who, names[0], right)
+	app, err := appNamed(names[0])
 	if err != nil {
 		return err
 	}
-	all, err := c.variables.Read(ctx, app.Name)
-	if err != nil {
-		return c.withoutKey(who, app.Name, err)
-	}
 	if *values {
-		event := deploy.Event{Type: deploy.EventVariablesRead, App: app.Name, Environment: deploy.Production}
-		if err := c.record(ctx, who, event); err != nil {
+		all, err := c.control.VariableValues(ctx, who, app)
+		if err != nil {
 			return err
 		}
 		for _, v := range all {
@@ -130,25 +90,15 @@ func (c *commands) configList(ctx context.Context, who caller, args []string, st
 		}
 		return nil
 	}
+	all, err := c.control.VariableNames(ctx, who, app)
+	if err != nil {
+		return err
+	}
 	t := tabwriter.NewWriter(std.out, 0, 8, 2, ' ', 0)
 	for _, v := range all {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", v.Name, v.Marks(), v.SetAt.UTC().Format("2006-01-02 15:04:05"), v.SetBy)
 	}
 	return t.Flush()
-}
-
-// withoutKey makes a rejection of the error that the key is missing: it is the server that cannot do it,
-// and somebody has to hear what mends it.
-func (c *commands) withoutKey(who caller, app deploy.AppName, err error) error {
-	if !errors.Is(err, variables.ErrNoKey) {
-		return err
-	}
-	c.logger.Error("variables cannot be read", "app", app, "error", err)
-	r := deploy.Reject(deploy.CodeUnavailable, "the key that the variables of %s are encrypted with is missing; nothing is lost", app)
-	if !who.admin {
-		return r.WithHint("an admin reads what to do with: slipway status")
-	}
-	return r.WithHint("%v", err)
 }
 
 // readVariables reads NAME=VALUE words, or one NAME and its value from in.

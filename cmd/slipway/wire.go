@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"slipway/deploy/build"
+	"slipway/deploy/control"
 	"slipway/deploy/manifest"
+	"slipway/deploy/mask"
 	"slipway/deploy/monitor"
 	"slipway/deploy/pipeline"
 	"slipway/deploy/release"
@@ -93,13 +95,23 @@ func (s *server) wirePipeline(self string, proxy *egress.Proxy, elsewhere *http.
 	})
 }
 
-// wireCommands makes what runs commands, from the socket and over SSH.
+// wireCommands makes what people may ask, and what runs commands over it, from the socket and over SSH.
 func (s *server) wireCommands() {
+	s.control = control.New(control.Config{
+		Layout: s.config.layout, Records: s.store, Recorder: s.recorder, Pipeline: s.pipeline, Engine: engineOf{s.engine}, Variables: s.variables,
+		Places: s.places(), Refs: s.repos,
+		Mask:   func(values map[string]string, text string) string { return mask.New(values).String(text) },
+		Logger: s.logger,
+	})
 	s.commands = &commands{
-		layout: s.config.layout, store: s.store, recorder: s.recorder, repos: s.repos, engine: s.engine, pipeline: s.pipeline,
-		variables: s.variables, trees: s.trees, router: s.router, addresses: s.addresses, sandbox: s.sandbox.Check,
+		layout: s.config.layout, store: s.store, recorder: s.recorder,
+		control: s.control, engine: s.engine, pipeline: s.pipeline, variables: s.variables, addresses: s.addresses, sandbox: s.sandbox.Check,
 		patient: s.asPatient, shutdown: sync.OnceFunc(func() { close(s.ended) }), startedAt: time.Now(), logger: s.logger,
 	}
+}
+
+func (s *server) places() places {
+	return places{s.config.layout, s.repos, s.engine, s.trees, s.router, s.logger}
 }
 
 // wireGit makes what is spoken to over SSH. hook is the program that git runs.

@@ -147,6 +147,9 @@ func (p *Pipeline) open(ctx context.Context, o deploy.Offer, progress io.Writer)
 		return nil, err
 	}
 	d.term.header(d.Deployment)
+	if o.Queued != nil {
+		o.Queued(n)
+	}
 	return d, nil
 }
 
@@ -222,7 +225,7 @@ func (p *Pipeline) refuse(o deploy.Offer, progress io.Writer, err error) deploy.
 	}
 	p.recordRefused(o, r)
 	newTerminal(progress, false).refused(r)
-	return deploy.Answer{Line: line(r)}
+	return deploy.Answer{Line: line(r), Refused: r}
 }
 
 // recordRefused records an offer that got no number.

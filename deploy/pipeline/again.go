@@ -11,18 +11,11 @@ import (
 	"slipway/deploy"
 )
 
-// AgainRequest asks for what was deployed before, without a push.
-type AgainRequest struct {
-	App    deploy.App
-	Again  deploy.Again
-	Caller deploy.Pusher
-}
-
 // Again puts something that was deployed before into production again: a revision through every stage
 // (redeploy), or a release that is kept, at once (rollback). The ref moves with it, so that it keeps
 // telling the truth. It blocks as [Pipeline.Admit] does, and writes the same to progress.
-func (p *Pipeline) Again(ctx context.Context, r AgainRequest, progress io.Writer) deploy.Answer {
-	o := deploy.Offer{App: r.App.Name, Pusher: r.Caller, Again: &r.Again, Update: deploy.RefUpdate{Ref: r.App.GatedRef}}
+func (p *Pipeline) Again(ctx context.Context, r deploy.AgainRequest, progress io.Writer) deploy.Answer {
+	o := deploy.Offer{App: r.App.Name, Pusher: r.Caller, Again: &r.Again, Update: deploy.RefUpdate{Ref: r.App.GatedRef}, Queued: r.Queued}
 	if err := p.complete(ctx, &o); err != nil {
 		return p.refuse(o, progress, err)
 	}

@@ -10,8 +10,8 @@ import (
 	"slipway/deploy"
 )
 
-func rollback(n deploy.Number) AgainRequest {
-	return AgainRequest{
+func rollback(n deploy.Number) deploy.AgainRequest {
+	return deploy.AgainRequest{
 		App: shop, Again: deploy.Again{Kind: deploy.AgainRollback, Of: n, Reason: "it is slow"}, Caller: deploy.Pusher{User: "olga", Admin: true},
 	}
 }
@@ -21,7 +21,7 @@ func rollback(n deploy.Number) AgainRequest {
 func TestAgain(t *testing.T) {
 	w := settled(t)
 	p := w.pipeline()
-	ask := func(r AgainRequest) (deploy.Answer, string) {
+	ask := func(r deploy.AgainRequest) (deploy.Answer, string) {
 		t.Helper()
 		var out bytes.Buffer
 		a := p.Again(t.Context(), r, &out)

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
@@ -129,24 +128,6 @@ func (p *Pipeline) Cancel(n deploy.Number, who deploy.Actor, reason string) erro
 	return nil
 }
 
-// Waiting is one place in a queue, for people.
-type Waiting struct {
-	Number deploy.Number    `json:"number"`
-	Target deploy.Target    `json:"target"`
-	User   deploy.UserName  `json:"user"`
-	Place  int              `json:"place"` // 0 is being deployed
-	Stage  deploy.StageName `json:"stage,omitempty"`
-	Since  time.Time        `json:"since"` // in this stage or place
-}
-
-// Where says in words where it is.
-func (w Waiting) Where() string {
-	if w.Place > 0 {
-		return "waiting at place " + strconv.Itoa(w.Place)
-	}
-	return display(w.Stage)
-}
-
 // Running tells whether deployment n is in work or waits.
 func (p *Pipeline) Running(n deploy.Number) bool {
 	p.mu.Lock()
@@ -171,4 +152,4 @@ func (p *Pipeline) InForce(ctx context.Context, t deploy.Target) (deploy.Number,
 }
 
 // Queue lists who is being deployed and who waits, target by target.
-func (p *Pipeline) Queue() []Waiting { return p.queue.list() }
+func (p *Pipeline) Queue() []deploy.Waiting { return p.queue.list() }

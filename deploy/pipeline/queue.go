@@ -102,19 +102,19 @@ func (q *queue) ahead(t *ticket) []ticket {
 	return before
 }
 
-func (q *queue) list() []Waiting {
+func (q *queue) list() []deploy.Waiting {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var all []Waiting
+	var all []deploy.Waiting
 	for target, line := range q.lines {
 		for place, t := range line {
 			if t.number == 0 {
 				continue // the server itself, for a moment
 			}
-			all = append(all, Waiting{Number: t.number, Target: target, User: t.user, Place: place, Stage: t.stage, Since: t.since})
+			all = append(all, deploy.Waiting{Number: t.number, Target: target, User: t.user, Place: place, Stage: t.stage, Since: t.since})
 		}
 	}
-	slices.SortFunc(all, func(a, b Waiting) int {
+	slices.SortFunc(all, func(a, b deploy.Waiting) int {
 		if c := strings.Compare(a.Target.String(), b.Target.String()); c != 0 {
 			return c
 		}

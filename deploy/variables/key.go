@@ -13,11 +13,13 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"slipway/deploy"
 )
 
 // ErrNoKey says that the key which something was encrypted with is not there. The encrypted files are as
 // they were; with the key in its place they can be read again.
-var ErrNoKey = errors.New("the key is missing")
+var ErrNoKey = deploy.ErrNoKey
 
 // key is what everything is encrypted with. Printing one prints its fingerprint.
 type key struct {
