@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -270,6 +272,37 @@ func TestRestoreKeepsTrying(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the app's return", func() bool { return strings.HasPrefix(get(i, "/"), string(revisionOf(1))) })
+}
+
+// killing kills an instance's process when it is asked for the first time.
+type killing struct {
+	http.RoundTripper
+	once *sync.Once
+	kill func()
+}
+
+func (k killing) RoundTrip(r *http.Request) (*http.Response, error) {
+	k.once.Do(k.kill)
+	return k.RoundTripper.RoundTrip(r)
+}
+
+// Going back does not fail because what served well is killed at that moment: its keeper brings it back.
+func TestKilledWhileGoingBack(t *testing.T) {
+	b := newBench(t)
+	i := b.started(b.job(1, "")).Instances[0]
+	first := b.status(i).Child
+	b.client.Transport = killing{b.client.Transport, new(sync.Once), func() {
+		if err := first.Signal(syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+		eventually(t, "the process's end", func() bool { return !first.Alive() })
+	}}
+	if err := b.Switch(t.Context(), b.target, 2, 1); err != nil {
+		t.Error(err)
+	}
+	if now := b.status(i); now.Child == first || get(i, "/") == "" {
+		t.Errorf("%+v", now)
+	}
 }
 
 func TestRestart(t *testing.T) {

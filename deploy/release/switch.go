@@ -176,11 +176,45 @@ func (e *Local) ensure(ctx context.Context, n deploy.Number, f fleet) error {
 		if s.Port == 0 {
 			continue
 		}
-		if err := e.awaitReady(ctx, s, who); err != nil {
+		if err := e.awaitKept(ctx, s, who); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// awaitKept is awaitReady for an instance that is started again when it ends. If it ends just now, as
+// one does that is killed, that is not held against what served well until then: the next one counts.
+func (e *Local) awaitKept(ctx context.Context, s *spec, who string) error {
+	before := e.child(ctx, s)
+	err := e.awaitReady(ctx, s, who)
+	if now := e.child(ctx, s); err == nil || ctx.Err() != nil || now == before && now != (keeper.Identity{}) {
+		return err
+	}
+	if err := e.revive(ctx, s); err != nil {
+		return err
+	}
+	if !s.Trial {
+		return e.awaitReady(ctx, s, who)
+	}
+	err = e.startAll(ctx, []*spec{s}, who)
+	if err != nil {
+		err = errors.Join(err, e.keep(context.WithoutCancel(ctx), s))
+	}
+	return err
+}
+
+// child tells which process an instance is now; none is the zero value.
+func (e *Local) child(ctx context.Context, s *spec) keeper.Identity {
+	c, err := keeper.Connect(s.folder)
+	if err != nil {
+		return keeper.Identity{}
+	}
+	status, err := c.Status(ctx)
+	if err != nil || !status.Running {
+		return keeper.Identity{}
+	}
+	return status.Child
 }
 
 // revive looks whether an instance runs and is kept. If not, what is left of it is ended, and s is on
