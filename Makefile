@@ -6,6 +6,8 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo un
 TESTFLAGS ?=
 FUZZTIME  ?= 10s
 ARGS      ?=
+N         ?= 1000
+SEED      ?=
 
 LINT_VERSION := v2.15.0
 GOLANGCI     ?= .tools/golangci-lint-$(LINT_VERSION)
@@ -13,7 +15,7 @@ GOLANGCI     ?= .tools/golangci-lint-$(LINT_VERSION)
 # The version is stamped below; what git says of the checkout is not needed twice.
 BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath
 
-.PHONY: help build test lint fuzz bench demo check clean
+.PHONY: help build test lint fuzz crash bench demo check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +27,7 @@ build: ## build bin/slipway, one static binary
 test: build ## install what the tests need, and run them with the race detector
 	@.ci/need gcc=gcc,libc6-dev git=git bwrap=bubblewrap ssh=openssh-client curl=curl python3=python3 node=nodejs npm=npm
 	@.ci/need -stopped pg_ctlcluster=postgresql
+	@PATH=$$PATH:/usr/sbin .ci/need mkfs.ext4=e2fsprogs losetup=mount
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
 	cd examples/shop && $(GO) test $(TESTFLAGS) .
 	cd examples/node && npm test --silent
@@ -48,6 +51,11 @@ fuzz: build ## run each fuzz target for FUZZTIME (10s)
 			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
 		done; \
 	done
+
+crash: build ## kill the server, what it keeps and the power N (1000) times; SEED repeats a run
+	@.ci/need git=git bwrap=bubblewrap ssh=openssh-client
+	@PATH=$$PATH:/usr/sbin .ci/need mkfs.ext4=e2fsprogs losetup=mount
+	CRASH_RUNS=$(N) CRASH_SEED=$(SEED) $(GO) test -count 1 -timeout 24h -v -run '^TestKilledAtEveryInstant$$' ./cmd/slipway
 
 bench: build ## measure beside OpenSSH, bubblewrap and other proxies; writes docs/benchmarks.md
 	@.ci/need git=git bwrap=bubblewrap ssh=openssh-client

@@ -45,7 +45,7 @@ func (s *server) openRecords(ctx context.Context) error {
 		_ = s.log.Close()
 		return fmt.Errorf("opening the database: %w", err)
 	}
-	s.recorder = audit.NewRecorder(s.log, s.store, s.logger)
+	s.recorder = audit.NewRecorder(s.log, s.points.projection(s.store), s.logger)
 	s.reserve = retention.NewReserve(l.Reserve(), s.recorder, s.logger)
 	if err := s.recorder.CatchUp(ctx); err != nil {
 		s.close()

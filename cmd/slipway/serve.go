@@ -73,6 +73,7 @@ type server struct {
 	control    *control.Control
 	commands   *commands
 	addresses  pipeline.Addresses
+	points     killPoints
 	ended      chan struct{} // closed by the command shutdown
 	logger     *slog.Logger
 }
@@ -86,6 +87,9 @@ func newServer(ctx context.Context, c config, logger *slog.Logger) (*server, err
 		return nil, err
 	}
 	s := &server{config: c, ended: make(chan struct{}), logger: logger}
+	if s.points, err = openKillPoints(); err != nil {
+		return nil, err
+	}
 	if err := s.openRecords(ctx); err != nil {
 		return nil, err
 	}

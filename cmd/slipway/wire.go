@@ -72,7 +72,7 @@ func (s *server) wireProduction(self string) {
 		Client: s.router, LogPath: filepath.Join(l.Router(), "log"), Version: version, Table: s.routes, Logger: s.logger,
 	})
 	s.engine = release.NewLocal(release.Config{
-		Layout: l, Sandbox: s.sandbox, Router: routerOf{s.router}, Path: c.path(), Defaults: c.limits(), Logger: s.logger,
+		Layout: l, Sandbox: s.sandbox, Router: s.points.router(routerOf{s.router}), Path: c.path(), Defaults: c.limits(), Logger: s.logger,
 		KeeperArgv: keeperArgv(self, c.boxes(s.logger)), Variables: s.variables,
 	})
 }
@@ -86,13 +86,13 @@ func (s *server) wirePipeline(self string, proxy *egress.Proxy, elsewhere *http.
 	})
 	watcher := monitor.New(monitor.Config{Instances: s.engine, Counters: s.router, Client: elsewhere, Logger: s.logger})
 	external := release.NewExternal(release.ExternalConfig{Layout: l, Runner: builder, Variables: s.variables, Client: elsewhere, Logger: s.logger})
-	s.pipeline = pipeline.New(pipeline.Config{
+	s.pipeline = pipeline.New(s.points.pipeline(pipeline.Config{
 		Layout: l, Recorder: s.reserve, Records: s.records(), History: s.records(), Refs: s.repos,
 		Trees: s.trees, Builder: builder, Runner: builder, Local: s.engine, External: external,
 		Releases: s.engine, Instances: s.engine, Watcher: watcherOf{watcher},
 		Parse: manifest.Parse, Format: manifest.Format, Ready: s.ready(), Full: s.reserve.Full,
 		Addresses: s.addresses, UndoTimeout: undoTimeout, Parallel: runtime.NumCPU(), Logger: s.logger,
-	})
+	}))
 }
 
 // wireCommands makes what people may ask, and what runs commands over it, from the socket and over SSH.
@@ -119,7 +119,7 @@ func (s *server) wireGit(hook []byte) {
 	c, l := s.config, s.config.layout
 	s.git = gitserver.New(gitserver.Config{
 		Addr: c.SSH, HostKeyPath: l.HostKey(), HooksDir: l.Hooks(), HookProgram: hook, Repos: s.repos,
-		Gate: s.pipeline, Directory: s.store, Commands: overSSH{s.commands}, Recorder: recorderOf{s.reserve}, Room: s.retention.Room,
+		Gate: s.points.gate(s.pipeline), Directory: s.store, Commands: overSSH{s.commands}, Recorder: recorderOf{s.reserve}, Room: s.retention.Room,
 		Limits: gitserver.Limits{PackBytes: bytesOf(c.MaxPush), Shutdown: stopTimeout}, Logger: s.logger,
 	})
 }
