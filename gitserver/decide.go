@@ -198,20 +198,23 @@ func (d *decision) refuseAll(reason string) {
 	}
 }
 
+// manifest is the file that the gate reads of every offer.
+const manifest = "slipway.toml"
+
 // offer makes an update of the gated ref an offer, unless it is refused early.
 func (d *decision) offer(u deploy.RefUpdate) (deploy.Offer, string) {
 	if reason := d.badOptions(); reason != "" {
 		return deploy.Offer{}, reason
 	}
 	repos := d.session.server.config.Repos
-	commit, err := repos.Commit(d.ctx, d.app.Name, u.New)
+	commit, revision, err := repos.Open(d.ctx, d.app.Name, u.New, manifest)
 	if errors.Is(err, repo.ErrNotCommit) {
 		return deploy.Offer{}, "not a commit"
 	}
 	if err != nil {
 		return deploy.Offer{}, d.fault("reading the pushed commit", err)
 	}
-	offer := deploy.Offer{App: d.app.Name, Update: u, Pusher: d.session.caller.Pusher, Options: d.options, Commit: commit, Revision: repos.Revision(d.app.Name, u.New)}
+	offer := deploy.Offer{App: d.app.Name, Update: u, Pusher: d.session.caller.Pusher, Options: d.options, Commit: commit, Revision: revision}
 	err = d.check(offer)
 	if rejection, ok := deploy.AsRejection(err); ok {
 		d.explain(rejection)

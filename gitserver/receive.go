@@ -58,6 +58,8 @@ func (s *Server) receiveSettings() []string {
 		"receive.advertiseAtomic=true",
 		"receive.hideRefs=refs/slipway",
 		"receive.autogc=false",
+		// The quarantine's alternate is this repository, whose refs git knows: it need not list them again.
+		"core.alternateRefsCommand=true",
 		"receive.keepAlive=5",
 		"receive.shallowUpdate=false",
 		"receive.unpackLimit=1", // a pack is two files to put on disk, however many objects

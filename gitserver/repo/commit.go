@@ -1,12 +1,9 @@
 package repo
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -28,44 +25,7 @@ var ErrNotCommit = errors.New("not a commit")
 
 // Commit returns what people read of a commit. The error is [ErrNotCommit] if oid is none.
 func (s *Store) Commit(ctx context.Context, app deploy.AppName, oid deploy.OID) (deploy.Commit, error) {
-	if _, err := deploy.ParseOID(string(oid)); err != nil {
-		return deploy.Commit{}, err
-	}
-	cmd := s.in(ctx, app, "cat-file", "--batch")
-	cmd.Stdin = strings.NewReader(string(oid) + "\n")
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return deploy.Commit{}, fmt.Errorf("reading commit %s: %w", oid.Short(), err)
-	}
-	if err := cmd.Start(); err != nil {
-		return deploy.Commit{}, fmt.Errorf("reading commit %s: %w", oid.Short(), err)
-	}
-	raw, err := readObject(bufio.NewReader(stdout), "commit")
-	stdout.Close() // a commit may be larger than what is of interest
-	_ = cmd.Wait()
-	if err != nil {
-		return deploy.Commit{}, fmt.Errorf("reading commit %s: %w", oid.Short(), err)
-	}
-	return parseCommit(raw), nil
-}
-
-// readObject reads the first object of cat-file --batch, or its beginning if it is large.
-func readObject(r *bufio.Reader, kind string) ([]byte, error) {
-	line, err := r.ReadString('\n')
-	if err != nil {
-		return nil, err
-	}
-	fields := strings.Fields(line) // <id> <kind> <size>, or <id> missing
-	if len(fields) != 3 || fields[1] != kind {
-		return nil, ErrNotCommit
-	}
-	size, err := strconv.ParseInt(fields[2], 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("size %q", fields[2])
-	}
-	raw := make([]byte, min(size, maxCommitHdr))
-	_, err = io.ReadFull(r, raw)
-	return raw, err
+	return s.readAhead(ctx, s.revision(app, oid), nil)
 }
 
 // parseCommit reads git's commit format: header lines, an empty line, the message.

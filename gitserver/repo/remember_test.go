@@ -1,9 +1,14 @@
 package repo_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"slipway/deploy"
 	"slipway/gitserver/repo"
@@ -62,6 +67,50 @@ func TestRevisionRemembers(t *testing.T) {
 		must(t, w.store.Remove(t.Context(), app))
 		if text, yes, err := ask(one, 100); err != nil || text != " = 2\n" || !yes {
 			t.Errorf("without a repository: got %q, %t, %v", text, yes, err)
+		}
+	})
+}
+
+// What Open reads ahead is what asking would have found, and nothing that asking would refuse.
+func TestOpen(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		one := w.commit("one", "slipway.toml", "a = 1\n", "large", strings.Repeat("x", 100<<10))
+		two := w.commit("two", "slipway.toml", "a = 2\n")
+		commit, r, err := w.store.Open(t.Context(), app, two, "slipway.toml", "Procfile", "large")
+		must(t, err)
+		if want, err := w.store.Commit(t.Context(), app, two); err != nil || !cmp.Equal(commit, want) {
+			t.Errorf("the commit is %+v, want %+v, %v", commit, want, err)
+		}
+		if b, err := r.ReadFile(t.Context(), "large", 1<<20); err != nil || len(b) != 100<<10 {
+			t.Errorf("of the large file %d bytes, %v", len(b), err)
+		}
+		must(t, w.store.Remove(t.Context(), app))
+		if b, err := r.ReadFile(t.Context(), "slipway.toml", 100); err != nil || string(b) != "a = 2\n" {
+			t.Errorf("read ahead: %q, %v", b, err)
+		}
+		if b, err := r.ReadFile(t.Context(), "Procfile", 100); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a file that is not there: %q, %v", b, err)
+		}
+		if yes, err := r.DescendsFrom(t.Context(), one); err != nil || !yes {
+			t.Errorf("descends from its parent: %t, %v", yes, err)
+		}
+		if _, _, err := w.store.Open(t.Context(), app, deploy.OID(strings.Repeat("1", len(two))), "slipway.toml"); err == nil {
+			t.Error("opened a commit that is not there")
+		}
+	})
+}
+
+// A symbolic link is no file, also where it was read ahead.
+func TestOpenSymbolicLink(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		w.commit("one", "other", "a = 1\n")
+		must(t, os.Symlink("other", filepath.Join(w.work, "slipway.toml")))
+		w.git("add", ".")
+		two := w.commit("two", "third", "3\n")
+		_, r, err := w.store.Open(t.Context(), app, two, "slipway.toml")
+		must(t, err)
+		if b, err := r.ReadFile(t.Context(), "slipway.toml", 100); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("read %q, %v", b, err)
 		}
 	})
 }

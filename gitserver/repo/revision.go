@@ -17,7 +17,11 @@ import (
 
 // Revision returns the commit oid of app's repository. It reads nothing yet.
 func (s *Store) Revision(app deploy.AppName, oid deploy.OID) deploy.Revision {
-	return &revision{store: s, app: app, oid: oid, files: map[string][]byte{}, descends: map[deploy.OID]bool{}}
+	return s.revision(app, oid)
+}
+
+func (s *Store) revision(app deploy.AppName, oid deploy.OID) *revision {
+	return &revision{store: s, app: app, oid: oid, files: map[string][]byte{}, absent: map[string]bool{}, descends: map[deploy.OID]bool{}}
 }
 
 // revision implements [deploy.Revision]. It remembers what it was asked for: a commit does not change,
@@ -29,6 +33,7 @@ type revision struct {
 
 	mu       sync.Mutex
 	files    map[string][]byte
+	absent   map[string]bool
 	descends map[deploy.OID]bool
 }
 
@@ -38,6 +43,9 @@ func (r *revision) ReadFile(ctx context.Context, path string, limit int64) ([]by
 	defer r.mu.Unlock()
 	if b, known := r.files[path]; known && int64(len(b)) <= limit {
 		return bytes.Clone(b), nil
+	}
+	if r.absent[path] {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fs.ErrNotExist}
 	}
 	b, err := r.readFile(ctx, path, limit)
 	if err == nil {
