@@ -98,25 +98,51 @@ func (c *copier) copy(path string, e fs.DirEntry) error {
 	return dressTimes(to, info)
 }
 
-// copyFile has the kernel copy, which shares blocks where it can.
+// copyFile copies a file, by the kernel, which shares blocks where it can.
 func copyFile(path, to string) error {
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer out.Close()
 	in, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil
+		return out.Close()
 	}
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	defer in.Close()
+	return errors.Join(copyData(out, in), out.Close())
+}
+
+// copyData copies what is data of a file, and leaves the holes: a file can be many times as large as the disk.
+func copyData(out, in *os.File) error {
+	info, err := in.Stat()
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	if _, err := io.Copy(out, in); err != nil {
-		return err
+	for end := int64(0); end < info.Size(); {
+		begin, err := in.Seek(end, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			break // only a hole is left
+		}
+		if err != nil {
+			return err
+		}
+		if end, err = in.Seek(begin, unix.SEEK_HOLE); err != nil {
+			return err
+		}
+		if _, err = in.Seek(begin, io.SeekStart); err == nil {
+			_, err = out.Seek(begin, io.SeekStart)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := io.CopyN(out, in, end-begin); err != nil {
+			return err
+		}
 	}
-	return out.Close()
+	return out.Truncate(info.Size())
 }
 
 // dressTimes gives the mode and the times of the original.

@@ -2,11 +2,9 @@ package sandbox
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,9 +12,22 @@ import (
 // diskSlack is by how much the folders in memory are larger than the disk limit.
 const diskSlack = 1 << 20
 
-// entryCost is charged for each file and folder beside its blocks, for its inode: a million empty
-// files are not free.
-const entryCost = 256
+// An inode is charged for each file and folder beside its blocks, since a million empty files are not
+// free: what the file system has of bytes for each inode, within these bounds. So whoever may take a
+// tenth of the disk may take a tenth of its inodes.
+const (
+	leastInode = 256
+	mostInode  = 16 << 10 // as ext4 has, unless made otherwise
+)
+
+// inodeCost is what an inode of dir's file system is charged.
+func inodeCost(dir string) int64 {
+	var system unix.Statfs_t
+	if unix.Statfs(dir, &system) != nil || system.Files == 0 { // such as btrfs, which makes them as needed
+		return leastInode
+	}
+	return min(mostInode, max(leastInode, int64(system.Blocks/system.Files)*system.Bsize))
+}
 
 // disk measures by how much a sandbox's folders have grown.
 type disk struct {
@@ -98,64 +109,94 @@ type inode struct{ device, number uint64 }
 
 // look walks the watched folders. What vanishes or cannot be read meanwhile is left out.
 func (d *disk) look(pids []int) amount {
-	var sum amount
-	seen := map[inode]struct{}{}
-	count := func(info fs.FileInfo, always bool) {
-		stat, ok := info.Sys().(*syscall.Stat_t)
-		if !ok {
-			return
-		}
-		if stat.Nlink > 1 && !info.IsDir() || always {
-			key := inode{stat.Dev, stat.Ino}
-			if _, found := seen[key]; found {
-				return
-			}
-			seen[key] = struct{}{}
-		}
-		sum.bytes += stat.Blocks*512 + entryCost
-		if info.Mode().IsRegular() {
-			sum.largest = max(sum.largest, stat.Size)
-		}
-	}
+	l := &look{seen: map[inode]struct{}{}}
 	for _, dir := range d.watched {
-		_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return nil //nolint:nilerr // what cannot be seen is left out
-			}
-			if info, err := entry.Info(); err == nil {
-				count(info, false)
-			}
-			return nil
-		})
+		var stat unix.Stat_t
+		if unix.Lstat(dir, &stat) == nil {
+			l.inode = inodeCost(dir)
+			l.count(&stat, false)
+			l.folder(unix.AT_FDCWD, dir, 0)
+		}
 	}
 	for _, pid := range pids {
-		for _, info := range deletedFiles(pid) {
-			count(info, true)
+		for _, stat := range deletedFiles(pid) {
+			l.count(&stat, true)
 		}
 	}
-	return sum
+	return l.sum
+}
+
+// look is one walk. It goes from folder to folder by descriptors, since a command can hide what it
+// writes below a path that is too long to be named.
+type look struct {
+	sum   amount
+	inode int64 // what one is charged
+	seen  map[inode]struct{}
+}
+
+// maxDepth is how deep folders may be in one another. Deeper ones would take a descriptor each to look
+// into, so they count as more than any limit.
+const (
+	maxDepth = 4096
+	tooMuch  = 1 << 50
+)
+
+func (l *look) folder(parent int, name string, depth int) {
+	if depth > maxDepth {
+		l.sum.bytes += tooMuch
+		return
+	}
+	fd, err := unix.Openat(parent, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	folder := os.NewFile(uintptr(fd), name)
+	defer folder.Close()
+	names, _ := folder.Readdirnames(-1) // some, if it changes meanwhile
+	for _, name := range names {
+		var stat unix.Stat_t
+		if unix.Fstatat(fd, name, &stat, unix.AT_SYMLINK_NOFOLLOW) != nil {
+			continue
+		}
+		l.count(&stat, false)
+		if stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+			l.folder(fd, name, depth+1)
+		}
+	}
+}
+
+func (l *look) count(stat *unix.Stat_t, always bool) {
+	kind := stat.Mode & unix.S_IFMT
+	if stat.Nlink > 1 && kind != unix.S_IFDIR || always {
+		key := inode{stat.Dev, stat.Ino}
+		if _, found := l.seen[key]; found {
+			return
+		}
+		l.seen[key] = struct{}{}
+	}
+	l.sum.bytes += stat.Blocks*512 + l.inode
+	if kind == unix.S_IFREG {
+		l.sum.largest = max(l.sum.largest, stat.Size)
+	}
 }
 
 // deletedFiles returns the files on disk that the process holds open and that have no name any more.
-func deletedFiles(pid int) []fs.FileInfo {
+func deletedFiles(pid int) []unix.Stat_t {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil
 	}
-	var files []fs.FileInfo
+	var files []unix.Stat_t
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		target, err := os.Readlink(path)
 		if err != nil || !strings.HasSuffix(target, " (deleted)") || strings.HasPrefix(target, "/memfd:") {
 			continue
 		}
-		info, err := os.Stat(path)
-		if err != nil || !info.Mode().IsRegular() || onTmpfs(path) {
-			continue
-		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 0 {
-			files = append(files, info)
+		var stat unix.Stat_t
+		if unix.Stat(path, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Nlink == 0 && !onTmpfs(path) {
+			files = append(files, stat)
 		}
 	}
 	return files

@@ -27,6 +27,14 @@ func TestLimits(t *testing.T) {
 		{"memory", probe("alloc", "200"), Limits{Memory: 64 << 20}, "memory limit of 64 MiB reached"},
 		{"memory of a child", shell("SANDBOX_PROBE=alloc /probe/probe 200; exit 1"), Limits{Memory: 64 << 20}, "memory limit of 64 MiB reached"},
 		{"memory by files in /tmp", probe("fill", "/tmp/file", "100"), Limits{Memory: 32 << 20}, "memory limit of 32 MiB reached"},
+		{"memory in pipes", probe("pipes", "40"), Limits{Memory: 24 << 20}, "memory limit of 24 MiB reached"},
+		{"memory in sockets", probe("sockets", "150"), Limits{Memory: 64 << 20}, "memory limit of 64 MiB reached"},
+		{"memory in files without a name", probe("memfd", "150"), Limits{Memory: 64 << 20}, "memory limit of 64 MiB reached"},
+		{"memory that is shared", probe("shared", "150"), Limits{Memory: 64 << 20}, "memory limit of 64 MiB reached"},
+		{"memory by files in /dev/shm", probe("fill", "/dev/shm/file", "100"), Limits{Memory: 32 << 20}, "memory limit of 32 MiB reached"},
+		{"memory for inodes", probe("empty", "/tmp", "60000"), Limits{Memory: 32 << 20}, "memory limit of 32 MiB reached"},
+		{"threads", probe("threads", "60"), Limits{Processes: 40}, "process limit of 40 reached"},
+		{"zombies", probe("zombies", "40"), Limits{Processes: 30}, "process limit of 30 reached"},
 		{"processes", probe("spawn", "40"), Limits{Processes: 30}, "process limit of 30 reached"},
 		{"time", spec("/bin/sleep", "60"), Limits{Time: 300 * time.Millisecond}, "time limit of 300ms reached; all its processes were ended"},
 		{"file size", shell("head -c 3000000 /dev/zero > /tmp/file"), Limits{FileSize: 2 << 20}, "file size limit of 2 MiB reached"},
@@ -50,15 +58,24 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestDiskLimitOfWatchedFolder takes room in each way that there is. With room for it each succeeds.
 func TestDiskLimitOfWatchedFolder(t *testing.T) {
 	s := newSandbox()
-	for _, name := range []string{"fill", "unlinked"} {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		probe Spec
+	}{
+		{"a file", probe("fill", "/app/file", "60", "stay")},
+		{"a file without a name", probe("unlinked", "/app/file", "60", "stay")},
+		{"a file below more folders than a path can name", probe("deep", "/app", "60", "stay")},
+		{"inodes", probe("empty", "/app", "20000", "stay")},
+	} {
+		t.Run(test.name, func(t *testing.T) {
 			dir := folder(t, s, 7)
 			if err := os.WriteFile(filepath.Join(dir, "before"), make([]byte, 30<<20), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			inside := probe(name, "/app/file", "60", "stay")
+			inside := test.probe
 			inside.Mounts = append(inside.Mounts, Mount{Source: dir, Target: "/app", Writable: true})
 			inside.Watched, inside.Limits.Disk = []string{dir}, 20<<20
 			r, output := finish(t, s, inside)
@@ -68,6 +85,9 @@ func TestDiskLimitOfWatchedFolder(t *testing.T) {
 			small := probe("fill", "/app/small", "10")
 			small.Mounts, small.Watched, small.Limits.Disk = inside.Mounts, inside.Watched, 20<<20
 			must(t, s, small)
+			if err := os.RemoveAll(dir); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

@@ -162,9 +162,11 @@ func outside(t *testing.T, privileged bool, name string, args ...string) (string
 	cmd := exec.CommandContext(ctx, filepath.Join(base, "probe", "probe"), args...)
 	cmd.Env = []string{probeVariable + "=" + name, "PATH=/usr/bin:/bin"}
 	cmd.Dir = "/"
-	if !privileged {
-		cmd.SysProcAttr = credential(newSandbox(), 7)
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	if attributes := credential(newSandbox(), 7); !privileged && attributes != nil {
+		cmd.SysProcAttr = attributes
 	}
+	cmd.SysProcAttr.Setsid = true // what it does to its terminal is nobody else's
 	output, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(output)), err
 }

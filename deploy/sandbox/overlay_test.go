@@ -90,7 +90,11 @@ func TestScratchIsAlike(t *testing.T) {
 func TestScratchCounts(t *testing.T) {
 	scratches(t, func(t *testing.T, s *Sandbox) {
 		spec, tree := scratched(t, s, "head -c 5000000 /dev/zero >small")
-		if err := os.WriteFile(filepath.Join(tree, "large"), make([]byte, 30<<20), 0o644); err != nil {
+		large := filepath.Join(tree, "large")
+		if err := os.WriteFile(large, make([]byte, 30<<20), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(large, 1<<40); err != nil { // more than there is of disk
 			t.Fatal(err)
 		}
 		spec.Limits.Disk = 10 << 20

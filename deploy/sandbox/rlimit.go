@@ -13,6 +13,9 @@ import (
 // below what would exhaust the kernel.
 const openFiles = 65536
 
+// lockedMemory is how much a process may keep from being swapped: the kernel's own default.
+const lockedMemory = 8 << 20
+
 // setRlimits sets the limits that the kernel keeps per process on pid, which runs as uid and gid; its
 // children inherit them. The calling goroutine is locked to its thread.
 func setRlimits(pid, uid, gid int, l Limits) error {
@@ -29,7 +32,15 @@ func tryRlimits(pid int, l Limits) error {
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &files); err != nil {
 		return fmt.Errorf("reading the limit of open files: %w", err)
 	}
-	limits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: min(openFiles, files.Max)}
+	limits := map[int]uint64{
+		unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: min(openFiles, files.Max),
+		unix.RLIMIT_NICE: 0, unix.RLIMIT_RTPRIO: 0, // whatever the server may do
+	}
+	var locked unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_MEMLOCK, nil, &locked); err != nil {
+		return fmt.Errorf("reading the limit of locked memory: %w", err)
+	}
+	limits[unix.RLIMIT_MEMLOCK] = min(lockedMemory, locked.Max)
 	if l.FileSize > 0 {
 		limits[unix.RLIMIT_FSIZE] = uint64(l.FileSize)
 	}
