@@ -18,9 +18,10 @@ import (
 
 // Commands of scripts that are about a full disk:
 //
-//	small-disk MIB        gives the data directory a file system of its own of that size
-//	push-into-little KIB  pushes with ever more room, in steps of KIB, until there is enough
-//	push-full STAGE       pushes, and takes all room while STAGE runs: build, test, release, monitor
+//	small-disk MIB INODES      gives the data directory an ext4 of its own of that size
+//	push-into-little KIB       pushes with ever more room, in steps of KIB, until there is enough
+//	push-full STAGE [inodes]   pushes, and takes all room while STAGE runs (build, test, release, monitor), or
+//	                           all inodes
 //
 // The last two say "full" for a push that was refused because the disk is full, and "accepted". They
 // check after each push that the app answers with what was accepted last, and that the same push is
@@ -31,11 +32,20 @@ const filler = "filler"
 func smallDisk(ts *testscript.TestScript, _ bool, args []string) {
 	s := theServer(ts)
 	data := s.env.Getenv("DATA")
-	if len(args) != 1 {
-		ts.Fatalf("usage: small-disk MIB")
+	if len(args) != 2 {
+		ts.Fatalf("usage: small-disk MIB INODES")
 	}
 	ts.Check(os.MkdirAll(data, 0o711))
-	ts.Check(unix.Mount("tmpfs", data, "tmpfs", 0, "mode=711,size="+args[0]+"m"))
+	image := filepath.Join(s.env.WorkDir, "disk.img")
+	for _, command := range []string{
+		"truncate -s " + args[0] + "M " + image, "mkfs.ext4 -q -m 0 -N " + args[1] + " " + image,
+		"mount -o loop " + image + " " + data, "chmod 711 " + data,
+	} {
+		cmd := exec.Command("sh", "-c", "PATH=$PATH:/usr/sbin:/sbin "+command)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			ts.Fatalf("%s: %v\n%s", command, err, out)
+		}
+	}
 	ts.Defer(func() {
 		unfill(data)
 		s.cleanUp()
@@ -69,7 +79,29 @@ func fillAllBut(dir string, leave int64) error {
 	return err
 }
 
-func unfill(dir string) { _ = os.Remove(filepath.Join(dir, filler)) }
+// takeInodes leaves no inode of a file system.
+func takeInodes(dir string) error {
+	dir = filepath.Join(dir, filler+"s")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	for i := range 1 << 20 {
+		f, err := os.Create(filepath.Join(dir, strconv.Itoa(i)))
+		if errors.Is(err, syscall.ENOSPC) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f.Close()
+	}
+	return errors.New("there is no end of inodes")
+}
+
+func unfill(dir string) {
+	_ = os.Remove(filepath.Join(dir, filler))
+	_ = os.RemoveAll(filepath.Join(dir, filler+"s"))
+}
 
 func pushIntoLittle(ts *testscript.TestScript, _ bool, args []string) {
 	data := theServer(ts).env.Getenv("DATA")
@@ -90,7 +122,12 @@ func pushIntoLittle(ts *testscript.TestScript, _ bool, args []string) {
 
 func pushFull(ts *testscript.TestScript, _ bool, args []string) {
 	data := theServer(ts).env.Getenv("DATA")
-	now := "full-in-" + args[0]
+	now, take := "full-in-"+args[0], func() error { return fillAllBut(data, 0) }
+	if len(args) > 1 {
+		now, take = "no-inode-in-"+args[0], func() error { return takeInodes(data) }
+	}
+	ready := filepath.Join(data, "ready")
+	ts.Check(os.WriteFile(ready, nil, 0o644))
 	commit(ts, now, args[0])
 	wait := startPush(ts)
 	held := args[0] != "monitor" // its bake time is long enough
@@ -109,9 +146,9 @@ func pushFull(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return fmt.Errorf("the push does not get to stage %s", args[0])
 	}))
-	ts.Check(fillAllBut(data, 0))
+	ts.Check(take())
 	folder := map[bool]string{true: "storage", false: "cache/home"}[args[0] == "release"]
-	ts.Check(os.WriteFile(filepath.Join(data, "apps/shop", folder, "go-"+now), nil, 0o644))
+	ts.Check(os.Rename(ready, filepath.Join(data, "apps/shop", folder, "go-"+now)))
 	accepted := judge(ts, now, wait())
 	unfill(data)
 	if !accepted {
@@ -150,6 +187,9 @@ func judge(ts *testscript.TestScript, text, said string) (accepted bool) {
 	if !accepted && !clear {
 		log, _ := os.ReadFile(filepath.Join(s.env.WorkDir, "server.log"))
 		ts.Fatalf("%s: it is not said that the disk is full:\n%s\n%s", text, said, log[max(0, len(log)-4000):])
+	}
+	if strings.Contains(said, s.env.Getenv("DATA")) {
+		ts.Fatalf("%s: a path of the server is shown:\n%s", text, said)
 	}
 	_, answer, err := s.ask("shop", "/")
 	ts.Check(err)
