@@ -48,6 +48,8 @@ func checks(e deploy.Event) func(look) error {
 		return func(l look) error { return l.grant(e) }
 	case deploy.EventDeploymentQueued:
 		return func(l look) error { return l.queued(e) }
+	case deploy.EventRegressionMarked:
+		return func(l look) error { return l.regression(e) }
 	}
 	return nil
 }
@@ -131,6 +133,22 @@ func (l look) queued(e deploy.Event) error {
 	}
 	n := cmp.Or(d.Number, e.Deployment)
 	return l.must(false, "deployment "+n.String(), &deploymentRow{}, "number = ?", n)
+}
+
+func (l look) regression(e deploy.Event) error {
+	var r deploy.Regression
+	if err := decode(e, &r); err != nil {
+		return err
+	}
+	for _, n := range []deploy.Number{cmp.Or(r.Deployment, e.Deployment), r.FixedBy} {
+		if n == 0 {
+			continue
+		}
+		if err := l.must(true, "deployment "+n.String(), &deploymentRow{}, "number = ?", n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func decode(e deploy.Event, v any) error {

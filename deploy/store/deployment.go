@@ -45,6 +45,7 @@ type deploymentRow struct {
 	Again             deploy.AgainKind
 	AgainOf           deploy.Number
 	AgainReason       string
+	Signature         string // of the failure; empty if there was none
 }
 
 func (deploymentRow) TableName() string { return "deployments" }

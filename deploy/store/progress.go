@@ -135,6 +135,9 @@ func (c change) ended(status deploy.Status) error {
 		"status": status, "code": why.Code, "reason": why.Message, "failed_stage": c.e.Stage,
 		"finished_at": at(c.e.At), "settled": true,
 	}
+	if status == deploy.StatusRejected || status == deploy.StatusErrored {
+		columns["signature"] = signature(why)
+	}
 	if err := c.update(columns); err != nil {
 		return err
 	}

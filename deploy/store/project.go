@@ -198,6 +198,8 @@ func (c change) applyDeployment() error {
 		return c.ended(deploy.StatusInterrupted)
 	case deploy.EventErrored:
 		return c.ended(deploy.StatusErrored)
+	case deploy.EventRegressionMarked:
+		return c.regressionMarked()
 	}
 	return nil // it is kept among the events, and that is all
 }

@@ -49,6 +49,8 @@ func eventful() []deploy.Event {
 		queued(4, oid("d")), of(4, deploy.EventCanceled), queued(5, oid("e")), of(5, deploy.EventInterrupted),
 		queued(6, oid("f")), of(6, deploy.EventErrored), frozen, of(0, deploy.EventTargetUnfrozen),
 		queued(7, oid("1")), started(7, 1, oid("a")), accepted(7, 1, oid("a"), oid("1")),
+		of(7, deploy.EventRegressionMarked).WithData(deploy.Regression{Reason: "no tax"}),
+		of(7, deploy.EventRegressionMarked).WithData(deploy.Regression{Reason: "no tax in total", MarkedAt: noon}),
 		of(1, deploy.EventReleasePruned), of(7, deploy.EventHookRan), of(0, deploy.EventDrift),
 		{Type: deploy.EventAppRemoved, App: "blog"}, appCreated("blog", 3),
 		deploy.Event{Type: deploy.EventUserRemoved}.WithData(deploy.User{Name: "carol"}),

@@ -1,0 +1,136 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"slipway/deploy"
+)
+
+// Statistics counts what became of the deployments of the filter's span. It reads each of them once, by
+// an index, and keeps in memory a few numbers of each; percentiles are made here, so that every
+// database gives the same.
+func (s *Store) Statistics(ctx context.Context, f deploy.StatisticsFilter) (deploy.Statistics, error) {
+	var result deploy.Statistics
+	err := s.read.WithContext(ctx).Transaction(func(tx *gorm.DB) error { // all of it of one moment
+		apps, err := scope(tx, f.App, f.VisibleTo)
+		if err != nil {
+			return err
+		}
+		result, err = survey{tx: tx, apps: apps}.of(f)
+		return err
+	})
+	if err != nil {
+		return deploy.Statistics{}, fmt.Errorf("making statistics: %w", err)
+	}
+	return result, nil
+}
+
+// survey reads what statistics are made of.
+type survey struct {
+	tx          *gorm.DB
+	apps        selection
+	from, until time.Time
+}
+
+func (v survey) of(f deploy.StatisticsFilter) (deploy.Statistics, error) {
+	v.from, v.until = f.Span()
+	regressions, err := v.regressions()
+	if err != nil {
+		return deploy.Statistics{}, err
+	}
+	t := newTallier(f.App, v.from, v.until, regressions)
+	for _, part := range []func(*tallier) error{v.deployments, v.stages, v.refused} {
+		if err := part(t); err != nil {
+			return deploy.Statistics{}, err
+		}
+	}
+	return t.result(), nil
+}
+
+// within selects the span's deployments of the apps.
+func (v survey) within(q *gorm.DB) *gorm.DB {
+	q = q.Where("deployments.queued_at >= ? AND deployments.queued_at < ?", at(v.from), at(v.until))
+	if !v.apps.all {
+		q = q.Where("deployments.app_id IN ?", v.apps.ids)
+	}
+	return q
+}
+
+func (v survey) regressions() (map[deploy.Number]deploy.Regression, error) {
+	var rows []regressionRow
+	err := v.within(v.tx.Model(&regressionRow{}).Select("regressions.*").
+		Joins("JOIN deployments ON deployments.number = regressions.deployment")).Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("reading regressions: %w", err)
+	}
+	all := map[deploy.Number]deploy.Regression{}
+	for _, row := range rows {
+		all[row.Deployment] = row.regression()
+	}
+	return all, nil
+}
+
+// deployments hands the rows on one by one.
+func (v survey) deployments(t *tallier) error {
+	rows, err := v.within(v.tx.Model(&deploymentRow{})).Order("number").Rows()
+	if err != nil {
+		return fmt.Errorf("reading deployments: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row deploymentRow
+		if err := v.tx.ScanRows(rows, &row); err != nil {
+			return fmt.Errorf("reading deployments: %w", err)
+		}
+		t.add(row)
+	}
+	return rows.Err()
+}
+
+// stages hands on how long the stages took that came to an end.
+func (v survey) stages(t *tallier) error {
+	rows, err := v.within(v.tx.Model(&stageRow{}).Select("stages.name, stages.started_at, stages.finished_at").
+		Joins("JOIN deployments ON deployments.number = stages.deployment")).
+		Where("stages.outcome IN ?", []deploy.Outcome{deploy.OutcomePass, deploy.OutcomeFail}).Rows()
+	if err != nil {
+		return fmt.Errorf("reading stages: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name deploy.StageName
+		var from, until moment
+		if err := rows.Scan(&name, &from, &until); err != nil {
+			return fmt.Errorf("reading stages: %w", err)
+		}
+		t.took[name] = append(t.took[name], span(from, until))
+	}
+	return rows.Err()
+}
+
+// refused hands on when pushes were refused that got no number.
+func (v survey) refused(t *tallier) error {
+	q := v.tx.Model(&eventRow{}).Select("at").Where("type = ? AND at >= ? AND at < ?", deploy.EventPushRefused, at(v.from), at(v.until))
+	if !v.apps.all {
+		q = q.Where("app IN (?)", v.tx.Model(&appRow{}).Select("name").Where("id IN ?", v.apps.ids))
+	}
+	rows, err := q.Rows()
+	if err != nil {
+		return fmt.Errorf("reading refused pushes: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var when moment
+		if err := rows.Scan(&when); err != nil {
+			return fmt.Errorf("reading refused pushes: %w", err)
+		}
+		t.count(when.Time, func(c *deploy.Tally) { c.Refused++ })
+	}
+	return rows.Err()
+}
+
+// span is the time between two moments; a clock that was set back makes none.
+func span(from, until moment) time.Duration { return max(until.Sub(from.Time), 0) }
