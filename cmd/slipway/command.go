@@ -70,6 +70,8 @@ func table() []command {
 		{"logs", (*commands).logs},
 		{"restart", (*commands).restart},
 		{"doctor", (*commands).doctor},
+		{"stats", (*commands).stats},
+		{"regression", (*commands).regression},
 		{"audit head", (*commands).auditHead},
 		{"audit verify", (*commands).auditVerify},
 		{"audit verified", (*commands).auditVerified},
