@@ -21,7 +21,7 @@ const (
 	EventAppCreated   EventType = "app.created"   // App
 	EventAppRemoved   EventType = "app.removed"   // none; the app is in Event.App
 	EventGrantSet     EventType = "grant.set"     // Grant; an empty role takes it away
-	EventSignInFailed EventType = "signin.failed" // none; Actor.Key and Actor.IP tell
+	EventSignInFailed EventType = "signin.failed" // none; Actor.Key and Actor.IP tell; SignInData for several
 
 	EventRefUpdated EventType = "ref.updated" // a ref that is not gated moved; Ref, Old, New
 
@@ -154,6 +154,12 @@ type ServerData struct {
 	Version string `json:"version"`
 	PID     int    `json:"pid"`
 	BootID  string `json:"bootId"`
+}
+
+// SignInData is the data of EventSignInFailed where one event tells of several that followed an earlier one.
+type SignInData struct {
+	Count int       `json:"count"`
+	Since time.Time `json:"since"`
 }
 
 // StartedData is the data of EventDeploymentStarted.

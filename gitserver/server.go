@@ -123,7 +123,9 @@ type Server struct {
 	logger *slog.Logger
 	pushes pushes
 	keys   keyring
-	guests guests
+	// failures are the failed sign-ins that are still to be recorded.
+	failures failures
+	guests   guests
 
 	ready chan struct{}
 	addr  string // set before ready is closed
@@ -188,6 +190,7 @@ func (s *Server) serve(ctx context.Context, key ssh.Signer, listener net.Listene
 	hooks, stopHooks := context.WithCancel(context.WithoutCancel(ctx))
 	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	failed := make(chan error, 1)
+	counted := s.countFailures(ctx)
 	work.Go(func() { failed <- calls.Serve(hooks, s.serveHook) })
 	server := s.sshServer(key)
 	work.Go(func() { s.accept(base, listener, server) })
@@ -203,6 +206,7 @@ func (s *Server) serve(ctx context.Context, key ssh.Signer, listener net.Listene
 	server.Close()
 	stopHooks()
 	work.Wait()
+	counted()
 	return err
 }
 

@@ -1,7 +1,6 @@
 package gitserver
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -129,30 +128,18 @@ func (s *Server) failedSignIn(c *connection) {
 		return
 	}
 	s.keys.remove(unknown)
-	if !s.keys.mayRecord(c.ip, time.Now()) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.base), 10*time.Second)
-	defer cancel()
-	actor := deploy.Actor{Type: deploy.ActorUser, Key: unknown[0], IP: c.ip, Origin: "ssh"}
-	if err := s.config.Recorder.Record(ctx, deploy.Event{Type: deploy.EventSignInFailed, Actor: actor, Reason: "the key is not registered"}); err != nil {
-		s.logger.Error("recording a failed sign-in", "ip", c.ip, "key", unknown[0], "error", err)
+	if s.failures.add(c.ip, unknown[0], time.Now()) {
+		s.recordFailure(c.base, failure{ip: c.ip, key: unknown[0]})
 	}
 }
 
-// keyring remembers unregistered keys that were offered before a registered one, and how often failed
-// sign-ins have been recorded.
+// keyring remembers unregistered keys that were offered before a registered one.
 type keyring struct {
-	mu       sync.Mutex
-	before   map[string]bool
-	recorded map[string]time.Time // by IP
+	mu     sync.Mutex
+	before map[string]bool
 }
 
-const (
-	maxRemembered = 10_000
-	recordEvery   = time.Minute // for one address
-	recordAtMost  = 100         // addresses at a time
-)
+const maxRemembered = 10_000
 
 func (k *keyring) precedes(fingerprint string) bool {
 	k.mu.Lock()
@@ -177,23 +164,4 @@ func (k *keyring) remove(fingerprints []string) {
 	for _, f := range fingerprints {
 		delete(k.before, f)
 	}
-}
-
-// mayRecord keeps strangers from filling the audit log.
-func (k *keyring) mayRecord(ip string, now time.Time) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for other, at := range k.recorded {
-		if now.Sub(at) >= recordEvery {
-			delete(k.recorded, other)
-		}
-	}
-	if _, ok := k.recorded[ip]; ok || len(k.recorded) >= recordAtMost {
-		return false
-	}
-	if k.recorded == nil {
-		k.recorded = map[string]time.Time{}
-	}
-	k.recorded[ip] = now
-	return true
 }
