@@ -12,7 +12,7 @@ import (
 	"slipway/deploy"
 )
 
-func (c *commands) stats(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) stats(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	f := newFlags("stats")
 	weeks, asJSON := f.Int("weeks", deploy.DefaultWeeks, ""), f.Bool("json", false, "")
 	names, err := f.parse(args, 0, 1)
@@ -23,17 +23,12 @@ func (c *commands) stats(ctx context.Context, who caller, args []string, std std
 		return usageError(fmt.Sprintf("-weeks is 1 to %d", deploy.MaxWeeks))
 	}
 	filter := deploy.StatisticsFilter{Weeks: *weeks, Until: time.Now()}
-	if !who.admin {
-		filter.VisibleTo.User = who.user
-	}
 	if len(names) == 1 {
-		app, err := c.app(ctx, who, names[0], deploy.RightRead)
-		if err != nil {
+		if filter.App, err = appNamed(names[0]); err != nil {
 			return err
 		}
-		filter.App = app.Name
 	}
-	s, err := c.store.Statistics(ctx, filter)
+	s, err := c.control.Statistics(ctx, who, filter)
 	if err != nil {
 		return err
 	}
@@ -135,7 +130,7 @@ func tellFailures(s deploy.Statistics, out io.Writer) error {
 		for i, app := range cause.Apps {
 			apps[i] = string(app)
 		}
-		fmt.Fprintf(out, "  %d x %s of %s, %s to %s, the last is %d\n", cause.Count, whose, join(apps),
+		fmt.Fprintf(out, "  %d x %s of %s, %s to %s, the last is %d\n", cause.Count, whose, strings.Join(apps, ", "),
 			cause.FirstAt.Format("2006-01-02 15:04"), cause.LastAt.Format("2006-01-02 15:04"), cause.Example)
 		for line := range strings.Lines(cause.Signature) {
 			fmt.Fprintln(out, "      "+strings.TrimSuffix(line, "\n"))
@@ -182,40 +177,31 @@ func spanWords(d time.Duration) string {
 }
 
 // regression marks an accepted deployment as having broken something.
-func (c *commands) regression(ctx context.Context, who caller, args []string, std stdio) error {
+func (c *commands) regression(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	f := newFlags("regression")
 	fixedBy := f.String("fixed-by", "", "")
 	words, err := f.parse(args, 1, len(args))
 	if err != nil {
 		return err
 	}
-	d, err := c.deployment(ctx, who, words[0], deploy.RightPush)
+	n, err := numbered(words[0])
 	if err != nil {
 		return err
 	}
-	var fix *deploy.Deployment
+	var fix deploy.Number
 	if *fixedBy != "" {
-		by, err := c.deployment(ctx, who, *fixedBy, deploy.RightRead)
-		if err != nil {
+		if fix, err = numbered(*fixedBy); err != nil {
 			return err
 		}
-		fix = &by
 	}
-	r, err := deploy.NewRegression(d, strings.Join(words[1:], " "), fix) // ssh has taken the quotes away
+	r, err := c.control.MarkRegression(ctx, who, n, strings.Join(words[1:], " "), fix) // ssh has taken the quotes away
 	if err != nil {
-		return err
-	}
-	r.MarkedAt = time.Now().UTC().Truncate(time.Microsecond)
-	event := deploy.Event{
-		Type: deploy.EventRegressionMarked, App: d.App, Environment: d.Environment, Ref: d.Ref, Deployment: d.Number, Reason: r.Reason,
-	}
-	if err := c.record(ctx, who, event.WithData(r)); err != nil {
 		return err
 	}
 	mended := "; its mend is the next accepted deployment, or the one you name with -fixed-by"
 	if r.FixedBy != 0 {
 		mended = fmt.Sprintf("; %d mended it", r.FixedBy)
 	}
-	fmt.Fprintf(std.out, "deployment %d of %s is marked: %s%s\n", d.Number, d.App, r.Reason, mended)
+	fmt.Fprintf(std.out, "deployment %d is marked: %s%s\n", n, r.Reason, mended)
 	return nil
 }

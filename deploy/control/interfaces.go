@@ -41,6 +41,7 @@ type History interface {
 	Stages(ctx context.Context, n deploy.Number) ([]deploy.Stage, error)
 	StageData(ctx context.Context, n deploy.Number, name deploy.StageName) (deploy.StageData, error)
 	Events(ctx context.Context, f deploy.EventFilter) ([]deploy.Event, error)
+	Statistics(ctx context.Context, f deploy.StatisticsFilter) (deploy.Statistics, error)
 }
 
 // Recorder writes events. An error means that what the event announces must not be done.

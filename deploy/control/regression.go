@@ -8,26 +8,40 @@ import (
 
 // MarkRegression says that an accepted deployment had broken something, and by which later one it was
 // mended, zero for none. Marking again replaces what was said.
-func (c *Control) MarkRegression(ctx context.Context, who deploy.Caller, n deploy.Number, reason string, fixedBy deploy.Number) error {
+func (c *Control) MarkRegression(ctx context.Context, who deploy.Caller, n deploy.Number, reason string, fixedBy deploy.Number) (deploy.Regression, error) {
 	d, err := c.Deployment(ctx, who, n, deploy.RightPush)
 	if err != nil {
-		return err
+		return deploy.Regression{}, err
 	}
-	if reason, err = needReason(reason); err != nil {
-		return err
-	}
-	if d.Status != deploy.StatusAccepted {
-		return deploy.Reject(deploy.CodeUsage, "deployment %d was %s: only one that was accepted can have broken something", n, d.Status)
-	}
+	var fix *deploy.Deployment
 	if fixedBy != 0 {
-		mend, err := c.Deployment(ctx, who, fixedBy, deploy.RightRead)
+		by, err := c.Deployment(ctx, who, fixedBy, deploy.RightRead)
 		if err != nil {
-			return err
+			return deploy.Regression{}, err
 		}
-		if mend.App != d.App || mend.Number <= d.Number || mend.Status != deploy.StatusAccepted {
-			return deploy.Reject(deploy.CodeUsage, "deployment %d is no later accepted one of %s", fixedBy, d.App)
+		fix = &by
+	}
+	if reason, err = reasonOf(reason); err != nil {
+		return deploy.Regression{}, err
+	}
+	r, err := deploy.NewRegression(d, reason, fix)
+	if err != nil {
+		return r, err
+	}
+	r.MarkedAt = now()
+	event := deploy.Event{
+		Type: deploy.EventRegressionMarked, App: d.App, Environment: d.Environment, Ref: d.Ref, Deployment: n, Reason: r.Reason,
+	}
+	return r, c.Record(ctx, who, event.WithData(r))
+}
+
+// Statistics tells what became of the deployments of the apps that the caller may read.
+func (c *Control) Statistics(ctx context.Context, who deploy.Caller, f deploy.StatisticsFilter) (deploy.Statistics, error) {
+	if f.App != "" {
+		if _, err := c.App(ctx, who, f.App, deploy.RightRead); err != nil {
+			return deploy.Statistics{}, err
 		}
 	}
-	event := deploy.Event{Type: deploy.EventRegressionMarked, App: d.App, Environment: d.Environment, Deployment: n, Reason: reason}
-	return c.Record(ctx, who, event.WithData(deploy.Regression{Deployment: n, Reason: reason, FixedBy: fixedBy, MarkedAt: now()}))
+	f.VisibleTo = who.Scope()
+	return c.Records.Statistics(ctx, f)
 }
