@@ -22,6 +22,7 @@ help: ## list the targets
 
 build: ## build bin/slipway, one static binary
 	$(BUILD) -ldflags '-s -w' -o cmd/slipway/libexec/slipway-hook ./cmd/slipway-hook
+	$(BUILD) -ldflags '-s -w' -o cmd/slipway/libexec/slipway-aside ./cmd/slipway-aside
 	$(BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/slipway ./cmd/slipway
 
 test: build ## install what the tests need, and run them with the race detector
@@ -72,4 +73,4 @@ check: ## what every commit passes: build, lint, tests, tidy modules, no files l
 	@git status --porcelain | diff .tools/status.before - || { echo "make check changed or left the files above"; exit 1; }
 
 clean: ## remove what the targets above made
-	rm -rf bin .tools cmd/slipway/libexec/slipway-hook examples/shop/bin
+	rm -rf bin .tools cmd/slipway/libexec/slipway-* examples/shop/bin

@@ -32,6 +32,9 @@ func (l Layout) Audit() string { return l.at("audit") }
 // Hooks is the folder of git's hooks and of the socket through which they reach the server; mode 0700.
 func (l Layout) Hooks() string { return l.at("hooks") }
 
+// Aside is the program of keepers, and of what runs inside sandboxes.
+func (l Layout) Aside() string { return l.at("libexec", "slipway") }
+
 // Router is the folder of the router's socket and state; mode 0700.
 func (l Layout) Router() string { return l.at("router") }
 

@@ -160,7 +160,7 @@ func (p *place) processes(word string) []int {
 		}
 		line, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
 		args := strings.Split(string(line), "\x00")
-		if len(args) > 1 && args[0] == p.program && args[1] == word && strings.Contains(string(line), string(p.data)) {
+		if len(args) > 1 && (args[0] == p.program || args[0] == p.data.Aside()) && args[1] == word && strings.Contains(string(line), string(p.data)) {
 			found = append(found, pid)
 		}
 	}

@@ -4,41 +4,26 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strings"
 
+	"slipway/cmd/slipway/aside"
 	"slipway/deploy"
-	"slipway/deploy/release"
 	"slipway/deploy/sandbox"
 	"slipway/deploy/traffic"
-	"slipway/deploy/variables"
 )
 
 // The processes that the server starts beside itself, and that outlive it.
 
-// keeperCommand keeps one instance running: slipway keeper [-sandbox MODE] [-group NAME] [-toolchains A:B] DIR.
-// By hand, in an instance's folder, it starts that instance again.
+// keeperCommand keeps one instance running. By hand, in an instance's folder, it starts that instance again.
 func keeperCommand(ctx context.Context, args []string, std stdio) error {
-	f := newFlags("keeper")
-	mode := f.String("sandbox", string(sandbox.ModeBubblewrap), "")
-	group := f.String("group", "", "")
-	toolchains := f.String("toolchains", "", "")
-	names, err := f.parse(args, 1, 1)
-	if err != nil {
-		return err
+	err := aside.Keeper(ctx, args, std.err)
+	if errors.Is(err, aside.ErrUsage) {
+		return usageError(err.Error())
 	}
-	logger := slog.New(slog.NewTextHandler(std.err, nil))
-	c := sandbox.Config{Mode: sandbox.Mode(*mode), Group: *group, Logger: logger}
-	if *toolchains != "" {
-		c.Toolchains = strings.Split(*toolchains, ":")
-	}
-	dir, err := filepath.Abs(names[0])
-	if err != nil {
-		return err
-	}
-	return release.KeeperMain(ctx, dir, sandbox.New(c), variables.New(deploy.LayoutOf(dir)).Open, logger)
+	return err
 }
 
 // routerCommand passes the apps' traffic on: slipway router -listen ADDR -domain DOMAIN -dir DIR.
@@ -72,15 +57,6 @@ func (c *config) boxes(logger *slog.Logger) sandbox.Config {
 	return sandbox.Config{
 		Mode: sandbox.Mode(c.Sandbox), Toolchains: c.Toolchains, Group: "slipway-" + hex.EncodeToString(sum[:4]), Logger: logger,
 	}
-}
-
-// keeperArgv is how an instance's keeper is started; release adds the instance's folder.
-func keeperArgv(self string, c sandbox.Config) []string {
-	argv := []string{self, "keeper", "-sandbox", string(c.Mode), "-group", c.Group}
-	if len(c.Toolchains) > 0 {
-		argv = append(argv, "-toolchains", strings.Join(c.Toolchains, ":"))
-	}
-	return argv
 }
 
 // routes is the router's table by the records, for a router that has just been started.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -79,9 +78,9 @@ type server struct {
 }
 
 func newServer(ctx context.Context, c config, logger *slog.Logger) (*server, error) {
-	hook, err := fs.ReadFile(libexec, "libexec/slipway-hook")
+	hook, err := embedded("slipway-hook")
 	if err != nil {
-		return nil, errors.New("this program was built without its hook: build it with make build")
+		return nil, err
 	}
 	if err := makeFolders(c.layout); err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"embed"
 	"fmt"
 	"net/http"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"slipway/cmd/slipway/aside"
 	"slipway/deploy/build"
 	"slipway/deploy/control"
 	"slipway/deploy/manifest"
@@ -26,11 +26,6 @@ import (
 )
 
 // How the parts are put together.
-
-// libexec holds the hook program, which make build puts there.
-//
-//go:embed libexec
-var libexec embed.FS
 
 // undoTimeout is how long putting production back may take before it has failed.
 const undoTimeout = 2 * time.Minute
@@ -54,17 +49,22 @@ func (s *server) wire(hook []byte) error {
 	s.sandbox, s.variables = sandbox.New(c.boxes(s.logger)), variables.New(l)
 	s.repos = repo.New(repo.Config{Layout: l, Logger: s.logger})
 	s.addresses = c.addresses(func() string { return s.git.Addr() })
-	s.wireProduction(self)
+	beside, err := installAside(l)
+	if err != nil {
+		return err
+	}
+	s.wireProduction(self, beside)
 	s.wireTrees()
-	s.wirePipeline(self, proxy, elsewhere)
+	s.wirePipeline(beside, proxy, elsewhere)
 	s.wireRetention()
 	s.wireCommands()
 	s.wireGit(hook)
 	return nil
 }
 
-// wireProduction makes what keeps instances and brings traffic to them.
-func (s *server) wireProduction(self string) {
+// wireProduction makes what keeps instances and brings traffic to them. self is this program, beside the
+// one that is started beside it.
+func (s *server) wireProduction(self, beside string) {
 	c, l := s.config, s.config.layout
 	s.router = traffic.NewClient(filepath.Join(l.Router(), "sock"))
 	s.supervisor = traffic.NewSupervisor(traffic.SupervisorConfig{
@@ -73,16 +73,16 @@ func (s *server) wireProduction(self string) {
 	})
 	s.engine = release.NewLocal(release.Config{
 		Layout: l, Sandbox: s.sandbox, Router: s.points.router(routerOf{s.router}), Path: c.path(), Defaults: c.limits(), Logger: s.logger,
-		KeeperArgv: keeperArgv(self, c.boxes(s.logger)), Variables: s.variables,
+		KeeperArgv: aside.KeeperArgv(beside, c.boxes(s.logger)), Variables: s.variables,
 	})
 }
 
 // wirePipeline makes the stages and the order of things. elsewhere asks productions that are not here.
-func (s *server) wirePipeline(self string, proxy *egress.Proxy, elsewhere *http.Client) {
+func (s *server) wirePipeline(beside string, proxy *egress.Proxy, elsewhere *http.Client) {
 	c, l := s.config, s.config.layout
 	builder := build.New(build.Config{
 		Sandbox: s.sandbox, Egress: proxy, Layout: l,
-		Executable: []string{self, "inner"}, Defaults: c.limits(), Path: c.path(), EgressFor: c.granted, Variables: s.variables, Logger: s.logger,
+		Executable: []string{beside, aside.CommandInner}, Defaults: c.limits(), Path: c.path(), EgressFor: c.granted, Variables: s.variables, Logger: s.logger,
 	})
 	watcher := monitor.New(monitor.Config{Instances: s.engine, Counters: s.router, Client: elsewhere, Logger: s.logger})
 	external := release.NewExternal(release.ExternalConfig{Layout: l, Runner: builder, Variables: s.variables, Client: elsewhere, Logger: s.logger})
