@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"serve": serveInScript, "sigterm": stopInScript, "sigkill": killInScript,
 			"people": peopleInScript, "get": getInScript, "await-log": awaitLog, "await-get": awaitGet,
 			"old-audit": oldAudit, "small-disk": smallDisk, "push-into-little": pushIntoLittle, "push-full": pushFull,
+			"harm": harm, "unharmed": unharmed,
 		},
 	})
 }
