@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -20,6 +21,7 @@ import (
 	"slipway/deploy/build"
 	"slipway/deploy/pipeline"
 	"slipway/deploy/sandbox"
+	"slipway/gitserver"
 )
 
 // config is server.toml. help/serve.txt is its manual.
@@ -39,10 +41,11 @@ type config struct {
 	Disk       string              `toml:"disk"`
 	FileSize   string              `toml:"file_size"`
 
-	KeepLogs     string `toml:"keep_logs"`
-	KeepRejected int    `toml:"keep_rejected"`
-	Cache        string `toml:"cache"`
-	MinFree      string `toml:"min_free"`
+	KeepLogs      string `toml:"keep_logs"`
+	KeepRejected  int    `toml:"keep_rejected"`
+	Cache         string `toml:"cache"`
+	MinFree       string `toml:"min_free"`
+	ClientTimeout string `toml:"client_timeout"`
 
 	layout deploy.Layout
 }
@@ -53,6 +56,7 @@ func defaultConfig() config {
 		Sandbox: string(sandbox.ModeBubblewrap), Egress: []string{"*"}, MaxPush: "1GiB",
 		Memory: "2GiB", Processes: 512, Disk: "8GiB", FileSize: "4GiB",
 		KeepLogs: "90d", KeepRejected: 200, Cache: "10GiB", MinFree: "1GiB",
+		ClientTimeout: "1m",
 	}
 }
 
@@ -122,6 +126,9 @@ func (c *config) check() error {
 	if c.KeepRejected < 0 {
 		return fmt.Errorf("keep_rejected = %d: it is a number of revisions", c.KeepRejected)
 	}
+	if d, err := time.ParseDuration(c.ClientTimeout); err != nil || d < time.Second || d > 10*time.Minute {
+		return fmt.Errorf("client_timeout = %q: it is a span such as 30s, from 1s to 10m", c.ClientTimeout)
+	}
 	for key, value := range map[string]string{"ssh": c.SSH, "http": c.HTTP, "proxy": c.Proxy} {
 		if _, _, err := net.SplitHostPort(value); err != nil {
 			return fmt.Errorf("%s = %q: it is an address such as 127.0.0.1:2222 or :2222", key, value)
@@ -152,6 +159,19 @@ func bytesOf(s string) int64 {
 		panic("config: " + s + ": " + err.Error())
 	}
 	return n
+}
+
+// clients says how long the git server puts up with a client that does not sign in, answer, or read.
+func (c *config) clients() gitserver.Limits {
+	d, err := time.ParseDuration(c.ClientTimeout)
+	if err != nil {
+		panic("config: client_timeout: " + err.Error()) // check has seen it
+	}
+	const asked = 4 // times in vain; the last one gets its time, too
+	return gitserver.Limits{
+		Handshake: d, Stall: d, KeepAlive: d / (asked + 1), KeepAliveMisses: asked,
+		PackBytes: bytesOf(c.MaxPush), Shutdown: stopTimeout,
+	}
 }
 
 func (c *config) limits() deploy.Limits {

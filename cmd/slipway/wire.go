@@ -120,7 +120,7 @@ func (s *server) wireGit(hook []byte) {
 	s.git = gitserver.New(gitserver.Config{
 		Addr: c.SSH, HostKeyPath: l.HostKey(), HooksDir: l.Hooks(), HookProgram: hook, Repos: s.repos,
 		Gate: s.points.gate(s.pipeline), Directory: s.store, Commands: overSSH{s.commands}, Recorder: recorderOf{s.reserve}, Room: s.retention.Room,
-		Limits: gitserver.Limits{PackBytes: bytesOf(c.MaxPush), Shutdown: stopTimeout}, Logger: s.logger,
+		Limits: c.clients(), Logger: s.logger,
 	})
 }
 
