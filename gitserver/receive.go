@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"slipway/deploy"
 	"slipway/gitserver/hook"
@@ -19,6 +20,7 @@ type push struct {
 	app      deploy.App
 	token    string
 	commands commandList
+	sent     atomic.Int64 // bytes by the client
 }
 
 // pushes finds the push that a hook belongs to by its token.
@@ -96,6 +98,9 @@ func (s *session) receive(app deploy.App) int {
 		s.fault("starting git receive-pack", err)
 		return 1
 	}
+	if err := bound(cmd.Process.Pid, server.config.Limits.GitMemory); err != nil {
+		server.logger.Error("a push goes on without limits", "app", app.Name, "error", err)
+	}
 	refused := make(chan error, 1)
 	go p.send(stdin, refused)
 	status := exitStatus(wait(cmd))
@@ -109,6 +114,9 @@ func (s *session) receive(app deploy.App) int {
 		}
 		return 1
 	default:
+		if sent := p.sent.Load(); status != 0 && sent > server.config.Limits.PackBytes && !stderr.isGone() {
+			s.say("slipway: a push may bring %d MiB at most: push in parts, or ask an admin to raise max_push", server.config.Limits.PackBytes>>20)
+		}
 		return status
 	}
 }
@@ -141,6 +149,7 @@ func (p *push) send(stdin io.WriteCloser, refused chan<- error) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := p.session.channel.Read(buf)
+		p.sent.Add(int64(n))
 		if refusal := p.commands.feed(buf[:n]); refusal != nil {
 			refused <- refusal
 			return

@@ -92,6 +92,7 @@ type Limits struct {
 	Shutdown             time.Duration // for pushes and commands to end; default 10 s
 	RefUpdates           int           // in one push; default 20000
 	PackBytes            int64         // in one push; default 2 GiB
+	GitMemory            int64         // bytes, of each git process that takes a push in; default 2 GiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -113,6 +114,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.PackBytes == 0 {
 		l.PackBytes = 2 << 30
+	}
+	if l.GitMemory == 0 {
+		l.GitMemory = 2 << 30
 	}
 	return l
 }

@@ -170,7 +170,7 @@ func (c *config) clients() gitserver.Limits {
 	const asked = 4 // times in vain; the last one gets its time, too
 	return gitserver.Limits{
 		Handshake: d, Stall: d, KeepAlive: d / (asked + 1), KeepAliveMisses: asked,
-		PackBytes: bytesOf(c.MaxPush), Shutdown: stopTimeout,
+		PackBytes: bytesOf(c.MaxPush), GitMemory: bytesOf(c.Memory), Shutdown: stopTimeout,
 	}
 }
 

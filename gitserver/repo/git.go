@@ -21,6 +21,7 @@ var settings = []string{
 	"-c", "core.fsync=all",
 	"-c", "core.fsyncMethod=fsync",
 	"-c", "safe.directory=*", // the repositories' folder is ours, whoever an operator chowned it to
+	"-c", "core.bigFileThreshold=64m", // larger files are passed on in parts, and not held in memory
 	"-c", "gc.auto=0",
 	"-c", "maintenance.auto=false",
 	"-c", "advice.detachedHead=false",
