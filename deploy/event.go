@@ -25,7 +25,7 @@ const (
 
 	EventRefUpdated EventType = "ref.updated" // a ref that is not gated moved; Ref, Old, New
 
-	EventPushRefused EventType = "push.refused" // Rejection; the gated update was refused before it got a number
+	EventPushRefused EventType = "push.refused" // Rejection; a push was refused before it got a number; Ref, Old, New if they were read
 
 	EventDeploymentQueued  EventType = "deployment.queued"  // Deployment
 	EventDeploymentStarted EventType = "deployment.started" // StartedData

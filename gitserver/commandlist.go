@@ -3,11 +3,11 @@ package gitserver
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
+	"slipway/deploy"
 	"slipway/gitserver/pktline"
 )
 
@@ -78,7 +78,7 @@ func (l *commandList) packet() error {
 	}
 	l.held = l.held[:0]
 	if l.updates > l.limit {
-		return fmt.Errorf("a push may move %d refs at most: push in parts", l.limit)
+		return deploy.Reject(deploy.CodeSize, "a push may move %d refs at most: push in parts", l.limit)
 	}
 	return nil
 }

@@ -362,6 +362,7 @@ func TestManyRefs(t *testing.T) {
 		return args
 	}
 	contains(t, alice.fail(push(301)...), "slipway: a push may move 300 refs at most: push in parts")
+	w.recordedRefusal(deploy.CodeSize)
 	alice.git(push(300)...)
 	if got := strings.Count(alice.git("ls-remote", "--heads", "production"), "\n"); got != 299 {
 		t.Errorf("%d refs", got+1)
@@ -379,7 +380,9 @@ func TestPackLimit(t *testing.T) {
 	if o.status != 0 {
 		t.Fatal(o.stderr)
 	}
-	contains(t, alice.fail("push", "production", "main"), "exceeds maximum allowed size")
+	contains(t, alice.fail("push", "production", "main"), "exceeds maximum allowed size",
+		"slipway: a push may bring 65536 bytes at most\npush in parts, or ask an admin to raise max_push\n")
+	w.recordedRefusal(deploy.CodeSize)
 	if files, _ := filepath.Glob(filepath.Join(w.store.Dir(shop), "objects", "*", "*pack*")); len(files) > 0 {
 		t.Errorf("left behind: %q", files)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type push struct {
 	token    string
 	commands commandList
 	sent     atomic.Int64 // bytes by the client
+	heard    atomic.Bool  // the hook has called: git has everything
 }
 
 // pushes finds the push that a hook belongs to by its token.
@@ -89,7 +91,9 @@ func (s *session) receive(app deploy.App) int {
 	cmd.Env = append(cmd.Env, hook.TokenVariable+"="+p.token)
 	stdout := newDrain(s.channel, server.config.Limits.Stall, s.end)
 	stderr := newDrain(s.channel.Stderr(), server.config.Limits.Stall, s.end)
-	cmd.Stdout, cmd.Stderr = stdout, newTerminal(stderr)
+	own := server.folders(app.Name)
+	packets, words := newSideband(stdout, own), newCloak(stderr, own)
+	cmd.Stdout, cmd.Stderr = packets, newTerminal(words)
 	stdin, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -104,21 +108,48 @@ func (s *session) receive(app deploy.App) int {
 	refused := make(chan error, 1)
 	go p.send(stdin, refused)
 	status := exitStatus(wait(cmd))
+	_, _ = packets.flush(), words.flush() // a drain takes everything
 	stdout.finish()
 	stderr.finish()
 	server.maintain(s.base, app.Name)
-	select {
-	case err := <-refused:
+	if err := p.refusal(refused); err != nil {
+		if r, ok := deploy.AsRejection(err); ok {
+			s.recordRefused(app, r)
+		}
 		if !stderr.isGone() { // its writer may still be at it
 			s.say("slipway: %v", err)
 		}
 		return 1
-	default:
-		if sent := p.sent.Load(); status != 0 && sent > server.config.Limits.PackBytes && !stderr.isGone() {
-			s.say("slipway: a push may bring %d MiB at most: push in parts, or ask an admin to raise max_push", server.config.Limits.PackBytes>>20)
-		}
-		return status
 	}
+	return status
+}
+
+// refusal says why a push that has ended was cut short by this server or by git, or nil: git's own words
+// do not tell what to do about a pack that is too large.
+func (p *push) refusal(refused <-chan error) error {
+	limit := p.session.server.config.Limits.PackBytes
+	select {
+	case err := <-refused:
+		return err
+	default:
+	}
+	if p.heard.Load() || p.sent.Load() <= limit {
+		return nil
+	}
+	return deploy.Reject(deploy.CodeSize, "a push may bring %s at most", inMiB(limit)).WithHint("push in parts, or ask an admin to raise max_push")
+}
+
+func inMiB(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%d MiB", n>>20)
+}
+
+// folders are those that git may tell of, to people who are not to know them: /shop.git is left of the
+// repository's.
+func (s *Server) folders(app deploy.AppName) folders {
+	return folders{}.hide(filepath.Dir(s.config.Repos.Dir(app)), "").hide(s.config.HooksDir, "hooks")
 }
 
 // maintain joins a repository's packs, every few dozen pushes. Nobody waits for it.
@@ -171,6 +202,7 @@ func (s *Server) serveHook(ctx context.Context, call *hook.Call) int {
 		fmt.Fprintln(call.Stderr(), "slipway: this hook belongs to no push")
 		return 1
 	}
+	p.heard.Store(true)
 	if err := p.procReceive(ctx, call); err != nil {
 		s.logger.Error("answering a push", "app", p.app.Name, "user", p.session.caller.User.Name, "error", err)
 		fmt.Fprintln(call.Stderr(), "slipway: internal error")

@@ -57,7 +57,8 @@ type Stdio struct {
 	Out, Err io.Writer
 }
 
-// Recorder keeps events for history: ref.updated and signin.failed.
+// Recorder keeps events for history: ref.updated, signin.failed, and push.refused where the gate has not
+// heard of the push.
 type Recorder interface {
 	Record(context.Context, deploy.Event) error
 }

@@ -12,7 +12,6 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"slipway/deploy"
-	"slipway/gitserver/pktline"
 )
 
 // session is one command of a client.
@@ -93,11 +92,11 @@ func (s *session) run() int {
 		return s.upload(line.service, app)
 	}
 	if !deploy.Allows(s.caller.User.Role, role, deploy.RightPush) {
-		return s.refuse("%[1]s may read %[2]s, not push to it; ask an admin to run: slipway app grant %[2]s %[1]s developer", s.caller.User.Name, app.Name)
+		return s.turnAway(app, deploy.Reject(deploy.CodeForbidden, "%[1]s may read %[2]s, not push to it; ask an admin to run: slipway app grant %[2]s %[1]s developer", s.caller.User.Name, app.Name))
 	}
 	if room := s.server.config.Room; room != nil {
 		if rejection, ok := deploy.AsRejection(room(app.Name)); ok {
-			return s.refuse("%s", rejection.Message)
+			return s.turnAway(app, rejection)
 		}
 	}
 	return s.receive(app)
@@ -120,13 +119,6 @@ func (s *session) find(path string) (deploy.App, deploy.Role, bool) {
 		return deploy.App{}, "", false
 	}
 	return app, role, true
-}
-
-// refuse answers in git's protocol, before it has started: clients print the text after "fatal:
-// remote error:".
-func (s *session) refuse(format string, args ...any) int {
-	_ = pktline.NewWriter(s.channel).String("ERR " + fmt.Sprintf(format, args...))
-	return 1
 }
 
 // say prints a line for the person.

@@ -1,0 +1,68 @@
+package gitserver_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"slipway/deploy"
+	"slipway/gitserver"
+)
+
+// recordedRefusal expects one refused push in the records, by alice unless she is a viewer.
+func (w *world) recordedRefusal(code deploy.Code) deploy.Event {
+	w.Helper()
+	events := w.records.of(deploy.EventPushRefused)
+	if len(events) != 1 {
+		w.Fatalf("%d events push.refused", len(events))
+	}
+	e := events[0]
+	var r deploy.Rejection
+	must(w.T, json.Unmarshal(e.Data, &r))
+	if r.Code != code || e.Reason != r.Message || e.App != shop || e.Outcome != deploy.OutcomeFail || e.Actor.Origin != "ssh" {
+		w.Errorf("%+v of %+v", r, e)
+	}
+	return e
+}
+
+// What is refused before its pack has been read is in the records, too.
+func TestRefusedBeforeThePack(t *testing.T) {
+	t.Run("a viewer", func(t *testing.T) {
+		w := newWorld(t, "sha1")
+		victor := w.user(t, "victor", deploy.RoleDeveloper, deploy.RoleViewer)
+		victor.start("sha1")
+		contains(t, victor.fail("push", "production", "main"), "fatal: remote error: victor may read shop, not push to it")
+		if e := w.recordedRefusal(deploy.CodeForbidden); e.Actor.Name != "victor" {
+			t.Errorf("%+v", e.Actor)
+		}
+	})
+	t.Run("no room", func(t *testing.T) {
+		w := newWorld(t, "sha1", func(c *gitserver.Config) {
+			c.Room = func(deploy.AppName) error { return deploy.Reject(deploy.CodeUnavailable, "the disk is full") }
+		})
+		alice := w.alice(t)
+		alice.start("sha1")
+		contains(t, alice.fail("push", "production", "main"), "fatal: remote error: the disk is full")
+		w.recordedRefusal(deploy.CodeUnavailable)
+	})
+}
+
+// Git tells of its folders where something is wrong with them. They are the server's own business.
+func TestFoldersAreNotTold(t *testing.T) {
+	w := newWorld(t, "sha1")
+	alice := w.alice(t)
+	alice.start("sha1")
+	path := func(name string) string { return filepath.Join(w.store.Dir(shop), name) }
+
+	// The git that unpacks, whose words come in a band of their own.
+	must(t, os.WriteFile(path("objects/info/alternates"), []byte(path("nowhere")+"\n"), 0o600))
+	contains(t, alice.run("git", "push", "production", "main:other").stderr, "remote: error: object directory /shop.git/nowhere does not exist")
+	must(t, os.Remove(path("objects/info/alternates")))
+
+	// The git that receives, before there is any band.
+	must(t, os.Rename(path("objects"), path("away")))
+	contains(t, alice.fail("push", "production", "main"), "fatal: '/shop.git' does not appear to be a git repository")
+	must(t, os.Rename(path("away"), path("objects")))
+	alice.git("push", "-q", "production", "main")
+}
