@@ -61,6 +61,9 @@ func (p *push) procReceive(base context.Context, call *hook.Call) error {
 	default:
 		d.oneByOne()
 	}
+	if head := p.session.server.config.Head; head != nil {
+		fmt.Fprintf(d.progress, "audit head %s\n", head())
+	}
 	printed.finish()
 	if err != nil {
 		return err

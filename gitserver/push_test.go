@@ -15,6 +15,7 @@ import (
 
 	"slipway/deploy"
 	"slipway/gitserver"
+	"slipway/gitserver/repo"
 )
 
 func reject(line string) func(context.Context, deploy.Offer, io.Writer) deploy.Answer {
@@ -99,6 +100,37 @@ func TestOffer(t *testing.T) {
 			t.Error("the gate accepted, and main did not move")
 		}
 	})
+}
+
+// TestHeadAtTheEnd: whoever pushes reads last where the records end, whatever became of the push.
+func TestHeadAtTheEnd(t *testing.T) {
+	const head = "1234:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+	w := newWorld(t, repo.SHA1, func(c *gitserver.Config) { c.Head = func() string { return head } })
+	alice := w.alice(t)
+	alice.start(w.format())
+	last := func(out string) string {
+		t.Helper()
+		told := ""
+		for line := range strings.Lines(out) {
+			if said, ok := strings.CutPrefix(line, "remote: "); ok {
+				told = strings.TrimSpace(said)
+			}
+		}
+		return told
+	}
+	for _, ref := range []string{"main", "main:topic"} {
+		if got := last(alice.run("git", "push", "production", ref).stderr); got != "audit head "+head {
+			t.Errorf("a push of %s ends with %q", ref, got)
+		}
+	}
+	w.gate.admit = func(_ context.Context, _ deploy.Offer, progress io.Writer) deploy.Answer {
+		fmt.Fprintln(progress, "rejected: no")
+		return deploy.Answer{Line: "no"}
+	}
+	alice.commit("Break it")
+	if got := last(alice.fail("push", "production", "main")); got != "audit head "+head {
+		t.Errorf("a rejected push ends with %q", got)
+	}
 }
 
 func TestPorcelain(t *testing.T) {

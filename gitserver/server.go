@@ -75,7 +75,10 @@ type Config struct {
 	Commands    Commands
 	Recorder    Recorder
 	// Room says why the disk has no room for a push, before its pack is sent; nil does not look.
-	Room   func(deploy.AppName) error
+	Room func(deploy.AppName) error
+	// Head tells where the records end, as one word; every push ends with it, so that the pusher's terminal
+	// is a witness of what was recorded by then. nil says nothing.
+	Head   func() string
 	Limits Limits
 	Logger *slog.Logger
 }

@@ -120,6 +120,7 @@ func (s *server) wireGit(hook []byte) {
 	s.git = gitserver.New(gitserver.Config{
 		Addr: c.SSH, HostKeyPath: l.HostKey(), HooksDir: l.Hooks(), HookProgram: hook, Repos: s.repos,
 		Gate: s.points.gate(s.pipeline), Directory: s.store, Commands: overSSH{s.commands}, Recorder: recorderOf{s.reserve}, Room: s.retention.Room,
+		Head:   func() string { return s.recorder.Head().String() },
 		Limits: c.clients(), Logger: s.logger,
 	})
 }
