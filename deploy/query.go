@@ -10,13 +10,14 @@ type DeploymentFilter struct {
 	Status      Status
 	FailedStage StageName
 	Code        Code
-	Revision    OID
+	Revision    OID // or its beginning, as people shorten them; in small letters
 	Ref         RefName
 	Bypassed    bool   // only those that bypassed the gate
-	Text        string // in the reason or the commit's subject, without regard to ASCII case
-	Since       time.Time
+	Text        string // all its words are words of the reason or the commit's subject, in any order and case
+	Since       time.Time // queued then or later; a clock that was set back counts as one that stood still
 	Until       time.Time // queued before it
 	Before      Number    // for the next page, the last number of this one
+	After       Number    // for the page before, the first number of this one; still newest first
 	Limit       int       // 50 if zero, at most 1,000
 }
 
@@ -30,6 +31,7 @@ type EventFilter struct {
 	Since      time.Time
 	Until      time.Time // happened before it
 	Before     uint64    // sequence: for the next page, that of the last event of this one
+	After      uint64    // sequence: for the page before, that of the first event of this one
 	Limit      int       // 50 if zero, at most 1,000
 }
 
@@ -37,4 +39,11 @@ type EventFilter struct {
 type Scope struct {
 	User UserName // the apps that this user may read; an admin may read all
 	App  AppName  // this app alone
+}
+
+// QueueEntry is a deployment that has not ended, and where it stands.
+type QueueEntry struct {
+	Deployment     Deployment
+	Stage          StageName // that it is in; empty while it waits and between two stages
+	StageStartedAt time.Time
 }

@@ -185,6 +185,65 @@ func (c change) grantSet() error {
 	return c.put(&grantRow{AppID: app.ID, UserName: g.User, Role: g.Role})
 }
 
+// apps remembers, while events are taken in, which app each of them is about.
+type apps struct {
+	tx      *gorm.DB
+	named   map[deploy.AppName]uint32
+	numbers map[deploy.Number]uint32
+}
+
+func appsOf(tx *gorm.DB) apps {
+	return apps{tx, map[deploy.AppName]uint32{}, map[deploy.Number]uint32{}}
+}
+
+// during has the event taken in and returns the ID of its app, as it is afterwards or, if the event
+// removes the app, was before.
+func (a apps) during(e deploy.Event, take func() error) (uint32, error) {
+	if e.Type == deploy.EventAppRemoved {
+		id, err := a.of(e)
+		if err == nil {
+			delete(a.named, e.App)
+			err = take()
+		}
+		return id, err
+	}
+	if e.Type == deploy.EventAppCreated {
+		delete(a.named, e.App)
+	}
+	if err := take(); err != nil {
+		return 0, err
+	}
+	return a.of(e)
+}
+
+// of returns the ID of the event's app, zero for none. A deployment stays its app's, also when the name
+// is another's by now.
+func (a apps) of(e deploy.Event) (uint32, error) {
+	if e.App == "" {
+		return 0, nil
+	}
+	if e.Deployment != 0 {
+		id, err := idOf(a.tx, a.numbers, e.Deployment, "SELECT app_id FROM deployments WHERE number = ?")
+		if id != 0 || err != nil {
+			return id, err
+		}
+	}
+	return idOf(a.tx, a.named, e.App, "SELECT id FROM apps WHERE name = ? AND removed_at IS NULL")
+}
+
+// idOf asks for an ID, zero for none, unless it is known.
+func idOf[K comparable](tx *gorm.DB, known map[K]uint32, key K, query string) (uint32, error) {
+	if id, ok := known[key]; ok {
+		return id, nil
+	}
+	var ids []uint32
+	if err := tx.Raw(query, key).Scan(&ids).Error; err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	known[key] = ids[0]
+	return ids[0], nil
+}
+
 // app is the app of the event.
 func (c change) app() (appRow, error) {
 	row, err := appNamed(c.tx, c.e.App)

@@ -34,6 +34,7 @@ type deploymentRow struct {
 	FailedStage       deploy.StageName
 	Previous          deploy.Number
 	QueuedAt          moment
+	QueuedOrder       moment // see queuedOrder
 	StartedAt         moment
 	SwitchedAt        moment
 	FinishedAt        moment

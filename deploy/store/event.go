@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"slipway/deploy"
 )
@@ -29,6 +30,7 @@ type eventRow struct {
 	Outcome     deploy.Outcome
 	Reason      string
 	Data        string
+	AppID       uint32 // of the app that had the name then; zero for none
 }
 
 func (eventRow) TableName() string { return "events" }
@@ -58,31 +60,43 @@ func (r eventRow) event() deploy.Event {
 // Events returns events that fit the filter, newest first.
 func (s *Store) Events(ctx context.Context, f deploy.EventFilter) ([]deploy.Event, error) {
 	db := s.read.WithContext(ctx)
-	q := db.Order("sequence DESC").Limit(pageSize(f.Limit))
+	q := db.Order("sequence " + newestFirst(f.After == 0)).Limit(pageSize(f.Limit))
 	where := func(wanted bool, condition string, args ...any) {
 		if wanted {
 			q = q.Where(condition, args...)
 		}
 	}
-	where(f.App != "", "app = ?", f.App)
-	where(f.Deployment != 0, "deployment = ?", f.Deployment)
+	where(f.App != "", "app = ? AND app <> ''", f.App) // the second half is the index's
+	where(f.Deployment != 0, "deployment = ? AND deployment <> 0", f.Deployment)
 	where(f.Type != "", "type = ?", f.Type)
 	where(f.Actor != "", "actor_name = ?", f.Actor)
 	where(!f.Since.IsZero(), "at >= ?", at(f.Since))
 	where(!f.Until.IsZero(), "at < ?", at(f.Until))
 	where(f.Before != 0, "sequence < ?", f.Before)
+	where(f.After != 0, "sequence > ?", f.After)
 	if f.VisibleTo != (deploy.Scope{}) {
 		apps, err := scope(db, "", f.VisibleTo)
 		if err != nil {
 			return nil, fmt.Errorf("reading events: %w", err)
 		}
-		where(!apps.all, "app IN (?)", db.Model(&appRow{}).Select("name").Where("id IN ?", apps.ids))
+		where(!apps.all, "app_id IN ? AND app_id <> 0", apps.ids)
 	}
 	var rows []eventRow
 	if err := q.Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("reading events: %w", err)
 	}
+	if f.After != 0 {
+		slices.Reverse(rows)
+	}
 	return each(rows, eventRow.event), nil
+}
+
+// newestFirst is the order of a page; one that comes after a number is read from its other end.
+func newestFirst(is bool) string {
+	if is {
+		return "DESC"
+	}
+	return "ASC"
 }
 
 // The sizes of a page of results.

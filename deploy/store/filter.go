@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -15,17 +17,27 @@ type filter deploy.DeploymentFilter
 
 // Deployments returns deployments that fit the filter, newest first.
 func (s *Store) Deployments(ctx context.Context, wanted deploy.DeploymentFilter) ([]deploy.Deployment, error) {
-	db := s.read.WithContext(ctx)
-	f := filter(wanted)
-	apps, err := scope(db, f.App, f.VisibleTo)
+	rows, err := filter(wanted).read(s.read.WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("reading deployments: %w", err)
 	}
-	var rows []deploymentRow
-	if err := f.page(db, apps).Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("reading deployments: %w", err)
+	if wanted.After != 0 {
+		slices.Reverse(rows)
 	}
 	return each(rows, deploymentRow.deployment), nil
+}
+
+func (f filter) read(db *gorm.DB) ([]deploymentRow, error) {
+	apps, err := scope(db, f.App, f.VisibleTo)
+	if err != nil {
+		return nil, err
+	}
+	if f.Text != "" {
+		return f.search(db, apps)
+	}
+	var rows []deploymentRow
+	err = f.page(db, apps, pageSize(f.Limit)).Find(&rows).Error
+	return rows, err
 }
 
 // selection is the IDs of the apps that a filter is about.
@@ -37,10 +49,12 @@ type selection struct {
 // scope returns the apps of that name ("" for any) that are within s.
 func scope(db *gorm.DB, name deploy.AppName, s deploy.Scope) (selection, error) {
 	q, all := db.Model(&appRow{}), true
-	for _, only := range []deploy.AppName{name, s.App} {
-		if only != "" {
-			q, all = q.Where("name = ?", only), false
-		}
+	if name != "" {
+		q, all = q.Where("name = ?", name), false
+	}
+	if s.App != "" {
+		// Not one that had the name before: what is limited to a name is not meant for that.
+		q, all = q.Where("name = ? AND removed_at IS NULL", s.App), false
 	}
 	if s.User != "" {
 		var user userRow
@@ -63,11 +77,10 @@ func scope(db *gorm.DB, name deploy.AppName, s deploy.Scope) (selection, error) 
 // once; for more apps the newest deployments are looked through instead.
 const appsAtOnce = 50
 
-// page selects the filter's page of the deployments of the apps.
-func (f filter) page(db *gorm.DB, of selection) *gorm.DB {
-	limit := pageSize(f.Limit)
+// page selects the first so many of the deployments of the apps that fit, but for the text.
+func (f filter) page(db *gorm.DB, of selection, limit int) *gorm.DB {
 	page := func(where string, args ...any) *gorm.DB {
-		return f.on(db.Model(&deploymentRow{}).Where(where, args...)).Order("number DESC").Limit(limit)
+		return f.on(db.Model(&deploymentRow{}).Where(where, args...)).Order("number " + f.order()).Limit(limit)
 	}
 	switch {
 	case of.all:
@@ -81,40 +94,32 @@ func (f filter) page(db *gorm.DB, of selection) *gorm.DB {
 	for i, id := range of.ids {
 		parts[i], args[i] = fmt.Sprintf("SELECT * FROM (?) AS app%d", i), page("app_id = ?", id)
 	}
-	return db.Raw(strings.Join(parts, " UNION ALL ")+" ORDER BY number DESC LIMIT ?", append(args, limit)...)
+	return db.Raw(strings.Join(parts, " UNION ALL ")+" ORDER BY number "+f.order()+" LIMIT ?", append(args, limit)...)
 }
 
-// on adds the conditions that are not about apps.
+func (f filter) order() string { return newestFirst(f.After == 0) }
+
+// on adds the conditions that are not about apps. Where the second half of one says what follows from the
+// first, it is there for SQLite to see that an index of some rows will do.
 func (f filter) on(q *gorm.DB) *gorm.DB {
 	where := func(wanted bool, condition string, args ...any) {
 		if wanted {
 			q = q.Where(condition, args...)
 		}
 	}
-	text := "%" + likeQuote.Replace(lower(f.Text)) + "%"
 	where(f.User != "", "pusher_user = ?", f.User)
 	where(f.Status != "", "status = ?", f.Status)
-	where(f.FailedStage != "", "failed_stage = ?", f.FailedStage)
-	where(f.Code != "", "code = ?", f.Code)
-	where(f.Revision != "", "new_oid = ?", f.Revision)
+	where(f.FailedStage != "", "failed_stage = ? AND failed_stage <> ''", f.FailedStage)
+	where(f.Code != "", "code = ? AND code <> ''", f.Code)
+	where(f.Revision != "", "new_oid >= ? AND new_oid < ?", f.Revision, f.Revision+"g") // no digit comes after f
 	where(f.Ref != "", "ref = ?", f.Ref)
-	where(f.Bypassed, "bypass = ?", true)
-	where(f.Text != "", `(LOWER(reason) LIKE ? ESCAPE '\' OR LOWER(commit_subject) LIKE ? ESCAPE '\')`, text, text)
-	where(!f.Since.IsZero(), "queued_at >= ?", at(f.Since))
-	where(!f.Until.IsZero(), "queued_at < ?", at(f.Until))
+	where(f.Bypassed, "bypass")
+	// The numbers are in the order of the times, so these are ranges of them.
+	where(!f.Since.IsZero(), "number >= COALESCE((SELECT number FROM deployments WHERE queued_order >= ?"+
+		" ORDER BY queued_order, number LIMIT 1), ?)", at(f.Since), deploy.Number(math.MaxInt64))
+	where(!f.Until.IsZero(), "number < COALESCE((SELECT number FROM deployments WHERE queued_order >= ?"+
+		" ORDER BY queued_order, number LIMIT 1), ?)", at(f.Until), deploy.Number(math.MaxInt64))
 	where(f.Before != 0, "number < ?", f.Before)
+	where(f.After != 0, "number > ?", f.After)
 	return q
 }
-
-// lower makes letters small as SQLite's LOWER does: those of ASCII.
-func lower(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}, s)
-}
-
-// likeQuote makes text stand for itself in LIKE.
-var likeQuote = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"errors"
+	"time"
 
 	"slipway/deploy"
 )
@@ -30,7 +31,23 @@ func (c change) queued() error {
 		return err
 	}
 	row := deploymentRowOf(d, app.ID)
-	return c.tx.Create(&row).Error
+	if row.QueuedOrder, err = c.queuedOrder(d.QueuedAt); err != nil {
+		return err
+	}
+	if err := c.tx.Create(&row).Error; err != nil {
+		return err
+	}
+	return c.found(d.Number, d.Commit.Subject)
+}
+
+// queuedOrder is the latest time at which this deployment or one before it was queued.
+func (c change) queuedOrder(queued time.Time) (moment, error) {
+	var latest moment
+	err := c.tx.Raw("SELECT COALESCE(MAX(queued_order), 0) FROM deployments").Row().Scan(&latest)
+	if latest.Before(queued) {
+		latest = at(queued)
+	}
+	return latest, err
 }
 
 func (c change) started() error {
@@ -139,6 +156,9 @@ func (c change) ended(status deploy.Status) error {
 		columns["signature"] = signature(why)
 	}
 	if err := c.update(columns); err != nil {
+		return err
+	}
+	if err := c.found(c.e.Deployment, why.Message); err != nil {
 		return err
 	}
 	rest := deploy.OutcomeCanceled

@@ -90,13 +90,16 @@ func (s *Store) project(db *gorm.DB, events []deploy.Event, apply bool) error {
 		if err != nil || len(fresh) == 0 {
 			return err
 		}
-		if err := tx.CreateInBatches(each(fresh, eventRowOf), rowsAtOnce).Error; err != nil {
-			return fmt.Errorf("projecting: %w", err)
-		}
-		for _, e := range fresh {
-			if err := s.take(tx, &p, e, apply); err != nil {
+		rows, apps := make([]eventRow, len(fresh)), appsOf(tx)
+		for i, e := range fresh {
+			e = clean(e)
+			rows[i] = eventRowOf(e)
+			if rows[i].AppID, err = apps.during(e, func() error { return s.take(tx, &p, e, apply) }); err != nil {
 				return fmt.Errorf("projecting event %d (%s): %w", e.Sequence, e.Type, err)
 			}
+		}
+		if err := tx.CreateInBatches(rows, rowsAtOnce).Error; err != nil {
+			return fmt.Errorf("projecting: %w", err)
 		}
 		return tx.Save(&p).Error
 	})
