@@ -2,11 +2,13 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"slipway/deploy"
 )
@@ -14,29 +16,61 @@ import (
 // maxPacks is how many packs a repository has before they are joined. Every push is one.
 const maxPacks = 50
 
-// maintenance lets one work on a repository at a time.
+// maintenanceFile is locked by who maintains the repository.
+const maintenanceFile = "objects/info/slipway-maintenance"
+
+// maintenance is the right to rearrange a repository's packs. Two who do that at once take each other's
+// half-made packs for packs ("could not find pack '.tmp-…'"). The lock is the kernel's, on an open file that
+// every git which works under it inherits: when the server is killed, it lasts until its git and what that
+// has started have ended, too, and the next server does not begin beside them.
 type maintenance struct {
-	mu   sync.Mutex
-	busy map[deploy.AppName]bool
+	store *Store
+	app   deploy.AppName
+	lock  *os.File
 }
 
-func (m *maintenance) begin(app deploy.AppName) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.busy[app] {
-		return false
+// maintain begins maintenance; it returns nil if the repository is being maintained already.
+func (s *Store) maintain(app deploy.AppName) (*maintenance, error) {
+	f, err := os.OpenFile(filepath.Join(s.Dir(app), maintenanceFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking repository %s for maintenance: %w", app, err)
 	}
-	if m.busy == nil {
-		m.busy = map[deploy.AppName]bool{}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return &maintenance{store: s, app: app, lock: f}, nil
 	}
-	m.busy[app] = true
-	return true
+	f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("locking repository %s for maintenance: %w", app, err)
 }
 
-func (m *maintenance) end(app deploy.AppName) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.busy, app)
+// git runs a git that holds the lock for as long as it, or what it started, lives.
+func (m *maintenance) git(ctx context.Context, args ...string) error {
+	cmd := m.store.in(ctx, m.app, args...)
+	cmd.ExtraFiles = []*os.File{m.lock}
+	_, err := output(cmd)
+	return err
+}
+
+// end sweeps what a git that failed has left, and gives up the lock.
+func (m *maintenance) end() {
+	for _, path := range m.store.halfMadePacks(m.app) {
+		_ = os.Remove(path) // the next maintenance tries again
+	}
+	m.lock.Close()
+}
+
+// halfMadePacks are the files of packs in the making, which may be as large as the repository. Packs that
+// are being received are in a folder of their own.
+func (s *Store) halfMadePacks(app deploy.AppName) []string {
+	var all []string
+	for _, pattern := range []string{"tmp_*", ".tmp-*"} {
+		found, _ := filepath.Glob(filepath.Join(escapeGlob(s.Dir(app)), "objects", "pack", pattern)) // well-formed
+		all = append(all, found...)
+	}
+	return all
 }
 
 // NeedsMaintenance tells whether app's repository has become slow to read.
@@ -50,16 +84,16 @@ func (s *Store) NeedsMaintenance(app deploy.AppName) bool {
 // objects that no ref shows yet. Pushes and fetches go on beside it. If app's repository is being
 // maintained already, it does nothing.
 func (s *Store) Maintain(ctx context.Context, app deploy.AppName) error {
-	if !s.maintaining.begin(app) {
-		return nil
+	m, err := s.maintain(app)
+	if m == nil {
+		return err
 	}
-	defer s.maintaining.end(app)
-	defer s.sweepPacks(app)
+	defer m.end()
 	for _, args := range [][]string{
 		{"repack", "-q", "-d", "--geometric=2"},
 		{"pack-refs", "--all"},
 	} {
-		if _, err := s.git(ctx, app, args...); err != nil {
+		if err := m.git(ctx, args...); err != nil {
 			return fmt.Errorf("maintaining repository %s: %w", app, err)
 		}
 	}
@@ -67,17 +101,6 @@ func (s *Store) Maintain(ctx context.Context, app deploy.AppName) error {
 		return fmt.Errorf("maintaining repository %s: %w", app, err)
 	}
 	return nil
-}
-
-// sweepPacks removes what a repack that failed has left, which may be as large as the repository. Packs
-// that are being received are in a folder of their own.
-func (s *Store) sweepPacks(app deploy.AppName) {
-	for _, pattern := range []string{"tmp_*", ".tmp-*"} {
-		left, _ := filepath.Glob(filepath.Join(escapeGlob(s.Dir(app)), "objects", "pack", pattern))
-		for _, path := range left {
-			_ = os.Remove(path) // the sweep at start tries again
-		}
-	}
 }
 
 // pruneInterval is how often a repository that is not in need is looked through for what to prune:
@@ -96,19 +119,19 @@ func (s *Store) Prune(ctx context.Context, app deploy.AppName, grace time.Durati
 	if info, err := os.Stat(stamp); err == nil && grace >= 24*time.Hour && time.Since(info.ModTime()) < pruneInterval {
 		return nil
 	}
-	if !s.maintaining.begin(app) {
-		return nil
+	m, err := s.maintain(app)
+	if m == nil {
+		return err
 	}
-	defer s.maintaining.end(app)
-	defer s.sweepPacks(app)
+	defer m.end()
 	before := fmt.Sprintf("%d.seconds.ago", int64(grace/time.Second))
 	// Git 2.37 and later keep what is too young to go in a pack of its own; before, in a file each.
-	_, err := s.git(ctx, app, "repack", "-q", "-d", "--cruft", "--cruft-expiration="+before)
+	err = m.git(ctx, "repack", "-q", "-d", "--cruft", "--cruft-expiration="+before)
 	if status, ok := exitStatus(err); ok && status == usageStatus {
-		_, err = s.git(ctx, app, "repack", "-q", "-d", "-A", "--unpack-unreachable="+before)
+		err = m.git(ctx, "repack", "-q", "-d", "-A", "--unpack-unreachable="+before)
 	}
 	if err == nil {
-		_, err = s.git(ctx, app, "prune", "--expire="+before)
+		err = m.git(ctx, "prune", "--expire="+before)
 	}
 	if err == nil {
 		err = syncDirs(filepath.Join(s.Dir(app), "objects", "pack"))

@@ -34,9 +34,8 @@ type Config struct {
 
 // Store is all repositories of a data directory. It is safe for concurrent use.
 type Store struct {
-	config      Config
-	moves       moves
-	maintaining maintenance
+	config Config
+	moves  moves
 }
 
 // New returns the store of a data directory. It touches nothing.

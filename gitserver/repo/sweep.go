@@ -21,11 +21,23 @@ func (s *Store) Sweep(_ context.Context, app deploy.AppName) error {
 		s.config.Logger.Warn("removing what a killed git left behind", "path", path)
 		failures = append(failures, os.RemoveAll(path))
 	}
-	for _, pattern := range leftovers() {
+	// A git may have outlived the server that had it maintain: what it is making is no leftover.
+	m, err := s.maintain(app)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // of a folder that is no whole repository
+		failures = append(failures, err)
+	}
+	patterns := leftovers()
+	if m != nil {
+		defer m.end()
+		patterns = append(patterns, leftoversOfMaintenance()...)
+	}
+	for _, pattern := range patterns {
 		found, err := filepath.Glob(filepath.Join(escapeGlob(dir), pattern))
 		failures = append(failures, err)
 		for _, path := range found {
-			remove(path)
+			if m != nil || filepath.Base(path) != "packed-refs.lock" {
+				remove(path)
+			}
 		}
 	}
 	// Receive-pack marks a pack until its refs have moved. An operator's own marks are no concern of ours.
@@ -50,9 +62,14 @@ func (s *Store) Sweep(_ context.Context, app deploy.AppName) error {
 
 // leftovers are patterns, in a repository, of what git makes on its way to something else.
 func leftovers() []string {
+	return []string{"*.lock", "objects/*.lock", "objects/info/*.lock", "objects/tmp_objdir-*", "objects/??/tmp_obj_*"}
+}
+
+// leftoversOfMaintenance are those that only a maintenance makes.
+func leftoversOfMaintenance() []string {
 	return []string{
-		"*.lock", "packed-refs.new", "info/refs_*", "objects/*.lock", "objects/info/*.lock", "objects/info/packs_*",
-		"objects/tmp_objdir-*", "objects/??/tmp_obj_*", "objects/pack/*.lock", "objects/pack/tmp_*", "objects/pack/.tmp-*",
+		"packed-refs.new", "info/refs_*", "objects/info/packs_*",
+		"objects/pack/*.lock", "objects/pack/tmp_*", "objects/pack/.tmp-*",
 	}
 }
 
