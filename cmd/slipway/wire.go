@@ -47,7 +47,7 @@ func (s *server) wire(hook []byte) error {
 		return err
 	}
 	s.sandbox, s.variables = sandbox.New(c.boxes(s.logger)), variables.New(l)
-	s.repos = repo.New(repo.Config{Layout: l, Logger: s.logger})
+	s.repos = repo.New(repo.Config{Layout: l, TreeBytes: bytesOf(c.Disk), Logger: s.logger})
 	s.addresses = c.addresses(func() string { return s.git.Addr() })
 	beside, err := installAside(l)
 	if err != nil {

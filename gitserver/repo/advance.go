@@ -22,6 +22,7 @@ var errAttributes = errors.New("a .gitattributes file has changed")
 type difference struct {
 	removed []string
 	written []string
+	ids     []string     // of what is to be written
 	entries bytes.Buffer // for git update-index --index-info
 }
 
@@ -41,14 +42,9 @@ func (s *Store) Advance(ctx context.Context, app deploy.AppName, dir string, fro
 	}
 	defer os.RemoveAll(index)
 	variable := "GIT_INDEX_FILE=" + filepath.Join(index, "index")
-	// Git's index is written whole for each change of it, so it gets only what is to be written.
-	fill := s.in(ctx, app, "-c", "core.fsync=none", "update-index", "-z", "--index-info")
-	fill.Env = append(fill.Env, variable)
-	fill.Stdin = &d.entries
-	said, err := runSaying(fill)
-	if err == nil && said != "" {
-		err = errors.New(said) // it passes over paths such as .git, which a whole checkout refuses
-	}
+	weighed := make(chan error, 1)
+	go func() { weighed <- s.weighChange(ctx, app, d.ids) }() // beside what has to be done anyway
+	err = errors.Join(s.fillIndex(ctx, app, variable, d), <-weighed)
 	if err != nil {
 		return nil, fmt.Errorf("checking out %s: %w", to.Short(), err)
 	}
@@ -61,14 +57,28 @@ func (s *Store) Advance(ctx context.Context, app deploy.AppName, dir string, fro
 	return d.written, nil
 }
 
+// fillIndex makes an index of what is to be written: git writes an index whole for each change of it.
+func (s *Store) fillIndex(ctx context.Context, app deploy.AppName, variable string, d *difference) error {
+	cmd := s.in(ctx, app, "-c", "core.fsync=none", "update-index", "-z", "--index-info")
+	cmd.Env = append(cmd.Env, variable)
+	cmd.Stdin = &d.entries
+	said, err := runSaying(cmd)
+	if err == nil && said != "" {
+		err = errors.New(said) // it passes over paths such as .git, which a whole checkout refuses
+	}
+	return err
+}
+
 // difference asks git what has changed. Trees that are the same on both sides are not looked into.
 func (s *Store) difference(ctx context.Context, app deploy.AppName, from, to deploy.OID) (*difference, error) {
-	out, err := s.git(ctx, app, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", string(from), string(to))
-	if err != nil {
+	changes := &atMost{limit: maxChange}
+	cmd := s.in(ctx, app, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", string(from), string(to))
+	cmd.Stdout = changes
+	if err := runWithin(cmd, changeMemory); err != nil {
 		return nil, fmt.Errorf("comparing %s with %s: %w", from.Short(), to.Short(), err)
 	}
 	d := &difference{}
-	for len(out) > 0 {
+	for out := changes.Bytes(); len(out) > 0; {
 		// :<old mode> <new mode> <old id> <new id> <status> NUL <path> NUL
 		meta, rest, _ := bytes.Cut(out, []byte{0})
 		name, rest, found := bytes.Cut(rest, []byte{0})
@@ -80,12 +90,14 @@ func (s *Store) difference(ctx context.Context, app deploy.AppName, from, to dep
 		switch p := string(name); {
 		case path.Base(p) == ".gitattributes":
 			return nil, errAttributes
+		case len(p) > maxPath:
+			return nil, errChange
 		case fields[4] == "D":
 			d.removed = append(d.removed, p)
 		case fields[1] == submoduleMode:
 			return nil, refuseSubmodule(p)
 		default:
-			d.written = append(d.written, p)
+			d.written, d.ids = append(d.written, p), append(d.ids, fields[3])
 			fmt.Fprintf(&d.entries, "%s %s 0\t%s\x00", fields[1], fields[3], p)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"slipway/deploy"
 )
 
@@ -114,6 +116,24 @@ func output(cmd *exec.Cmd) ([]byte, error) {
 func run(cmd *exec.Cmd) error {
 	_, err := runSaying(cmd)
 	return err
+}
+
+// runWithin is run for a command that may take so many bytes of memory.
+func runWithin(cmd *exec.Cmd, memory uint64) error {
+	stderr := &tail{limit: 4 << 10}
+	cmd.Stderr = stderr
+	err := cmd.Start()
+	if err == nil {
+		limited := unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: memory, Max: memory}, nil)
+		if errors.Is(limited, unix.ESRCH) {
+			limited = nil // it has ended already
+		}
+		err = errors.Join(cmd.Wait(), limited)
+	}
+	if err != nil {
+		return &gitError{command: subcommand(cmd), stderr: stderr.String(), err: err}
+	}
+	return nil
 }
 
 // runSaying is run for a command whose complaints matter though it succeeds.

@@ -118,10 +118,14 @@ func (r *revision) descendsFrom(ctx context.Context, ancestor deploy.OID) (bool,
 
 // Checkout implements [deploy.Revision]. Symbolic links are written as they are, wherever they point:
 // whoever reads the tree has to mind them. Submodules and paths that git itself will not write
-// (.git, ..) are a *deploy.Rejection with [deploy.CodeCheckout].
+// (.git, ..) are a *deploy.Rejection with [deploy.CodeCheckout], more than a tree may have is one with
+// [deploy.CodeSize].
 func (r *revision) Checkout(ctx context.Context, dir string) error {
 	if err := checkEmpty(dir); err != nil {
 		return fmt.Errorf("checking out %s: %w", r.oid.Short(), err)
+	}
+	if err := r.weigh(ctx); err != nil {
+		return err
 	}
 	temporary, err := r.store.temporary("index-")
 	if err != nil {
@@ -130,9 +134,6 @@ func (r *revision) Checkout(ctx context.Context, dir string) error {
 	defer os.RemoveAll(temporary)
 	index := "GIT_INDEX_FILE=" + filepath.Join(temporary, "index")
 	if err := r.readTree(ctx, index); err != nil {
-		return err
-	}
-	if err := r.refuseSubmodules(ctx, index); err != nil {
 		return err
 	}
 	if err := r.store.writeIndex(ctx, r.app, dir, index); err != nil {
@@ -171,23 +172,6 @@ const submoduleMode = "160000"
 func refuseSubmodule(path string) error {
 	return deploy.Reject(deploy.CodeCheckout, "submodule at path %s is not supported: vendor it", Printable(path, 200)).
 		WithHint("put its files into this repository:\n  git rm --cached %[1]s && rm -rf %[1]s/.git && git add %[1]s", Printable(path, 200))
-}
-
-// refuseSubmodules looks for entries that are commits of other repositories.
-func (r *revision) refuseSubmodules(ctx context.Context, index string) error {
-	cmd := r.store.in(ctx, r.app, "ls-files", "-z", "--stage")
-	cmd.Env = append(cmd.Env, index)
-	entries, err := output(cmd)
-	if err != nil {
-		return fmt.Errorf("checking out %s: %w", r.oid.Short(), err)
-	}
-	for entry := range bytes.SplitSeq(entries, []byte{0}) {
-		if bytes.HasPrefix(entry, []byte(submoduleMode+" ")) {
-			_, path, _ := strings.Cut(string(entry), "\t")
-			return refuseSubmodule(path)
-		}
-	}
-	return nil
 }
 
 func checkEmpty(dir string) error {

@@ -28,8 +28,10 @@ type Config struct {
 	// Git is the git program, an absolute path; the first one in Path if empty.
 	Git string
 	// Path is the PATH of git and what it starts; the system's folders if empty.
-	Path   string
-	Logger *slog.Logger
+	Path string
+	// TreeBytes is how much the files of a revision may have that is checked out; 8 GiB if zero.
+	TreeBytes int64
+	Logger    *slog.Logger
 }
 
 // Store is all repositories of a data directory. It is safe for concurrent use.
@@ -45,6 +47,9 @@ func New(config Config) *Store {
 	}
 	if config.Git == "" {
 		config.Git = findGit(config.Path)
+	}
+	if config.TreeBytes == 0 {
+		config.TreeBytes = 8 << 30
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
