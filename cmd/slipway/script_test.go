@@ -20,7 +20,7 @@ import (
 
 // The scripts under testdata/script drive the real program with the real git and ssh: each is a
 // chapter of the manual. In a script these hosts are people, by their keys: alice (a developer), bob
-// (another one), olga (an admin), vera (a viewer) and stranger (unknown):
+// (another one), olga (an admin), vera (a viewer), and carol, dave and stranger (unknown):
 //
 //	git remote add production ssh://alice/shop
 //	exec ssh olga status
@@ -55,7 +55,7 @@ func TestScripts(t *testing.T) {
 }
 
 // buildProgram makes the program as its users get it.
-func buildProgram(t *testing.T) (dir string) {
+func buildProgram(t testing.TB) (dir string) {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -78,19 +78,30 @@ type scriptServer struct {
 
 type serverKey struct{}
 
-var people = []string{"alice", "bob", "olga", "vera", "stranger"}
+var people = []string{"alice", "bob", "olga", "vera", "carol", "dave", "stranger"}
 
 func setUp(env *testscript.Env, bin string) error {
-	if err := os.Chmod(filepath.Dir(env.WorkDir), 0o711); err != nil {
-		return err // a sandboxed process must be able to pass through
-	}
-	ports, err := freePorts(4)
+	s, err := newScriptServer(env, bin)
 	if err != nil {
 		return err
 	}
+	env.Values[serverKey{}] = s
+	env.Defer(s.cleanUp)
+	return nil
+}
+
+// newScriptServer prepares a server, and people who can reach it, in env's folder. It starts nothing.
+func newScriptServer(env *testscript.Env, bin string) (*scriptServer, error) {
+	if err := os.Chmod(filepath.Dir(env.WorkDir), 0o711); err != nil {
+		return nil, err // a sandboxed process must be able to pass through
+	}
+	ports, err := freePorts(4)
+	if err != nil {
+		return nil, err
+	}
 	home := filepath.Join(env.WorkDir, "home")
 	if err := os.MkdirAll(filepath.Join(home, ".ssh"), 0o700); err != nil {
-		return err
+		return nil, err
 	}
 	env.Setenv("HOME", home)
 	own := filepath.Join(env.WorkDir, "bin")
@@ -107,22 +118,19 @@ func setUp(env *testscript.Env, bin string) error {
 	env.Setenv("GIT_TERMINAL_PROMPT", "0")
 	env.Setenv("LC_ALL", "C.UTF-8")
 	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte("[user]\nname = Alice\nemail = alice@example.org\n[init]\ndefaultBranch = main\n[advice]\npushUpdateRejected = false\n"), 0o600); err != nil {
-		return err
+		return nil, err
 	}
 	if err := makeKeys(home, ports[0]); err != nil {
-		return err
+		return nil, err
 	}
 	if err := wrapSSH(own, home); err != nil {
-		return err
+		return nil, err
 	}
 	if err := withoutBubblewrap(filepath.Join(env.WorkDir, "nobwrap"), own); err != nil {
-		return err
+		return nil, err
 	}
 	env.Setenv("SLIPWAY", filepath.Join(bin, "slipway"))
-	s := &scriptServer{env: env, program: filepath.Join(bin, "slipway")}
-	env.Values[serverKey{}] = s
-	env.Defer(s.cleanUp)
-	return nil
+	return &scriptServer{env: env, program: filepath.Join(bin, "slipway")}, nil
 }
 
 // wrapSSH puts an ssh first in the path that reads the script's configuration: the real one looks for
@@ -312,7 +320,11 @@ func killInScript(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 func peopleInScript(ts *testscript.TestScript, _ bool, _ []string) {
-	s := theServer(ts)
+	ts.Check(theServer(ts).addPeople())
+}
+
+// addPeople registers everybody but the stranger, and makes the app shop.
+func (s *scriptServer) addPeople() error {
 	ssh := filepath.Join(s.env.Getenv("HOME"), ".ssh")
 	for _, args := range [][]string{
 		{"user", "add", "olga", "-role", "admin", "-key", filepath.Join(ssh, "olga.pub")},
@@ -325,9 +337,10 @@ func peopleInScript(ts *testscript.TestScript, _ bool, _ []string) {
 		{"app", "grant", "shop", "vera", "viewer"},
 	} {
 		if out, err := s.command(args...).CombinedOutput(); err != nil {
-			ts.Fatalf("slipway %s: %v\n%s", strings.Join(args, " "), err, out)
+			return fmt.Errorf("slipway %s: %w\n%s", strings.Join(args, " "), err, out)
 		}
 	}
+	return nil
 }
 
 // ask asks an app through the router.
