@@ -37,6 +37,9 @@ func (p *Pipeline) check(ctx context.Context, o deploy.Offer) (terms, error) {
 		return t, err
 	}
 	t.verbose = asked.verbose
+	if p.pay(ctx); p.stuck(targetOf(o)) {
+		return t, unrecordable(targetOf(o))
+	}
 	state, err := p.Records.TargetState(ctx, targetOf(o))
 	if err != nil {
 		return t, fmt.Errorf("reading the target's state: %w", err)
@@ -167,6 +170,9 @@ const waitInterval = 15 * time.Second
 
 // renew brings the deployment's view of the ref up to date, and fails if it cannot be accepted any more.
 func (p *Pipeline) renew(d *deployment) error {
+	if p.pay(d.ctx); p.stuck(d.Target()) {
+		return unrecordable(d.Target())
+	}
 	state, err := p.Records.TargetState(d.ctx, d.Target())
 	if err != nil {
 		return fmt.Errorf("reading the target's state: %w", err)

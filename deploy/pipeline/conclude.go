@@ -86,7 +86,7 @@ func (p *Pipeline) recordEnd(ctx context.Context, d *deployment, event deploy.Ev
 	}
 	d.Status, d.Code, d.Reason = statusOf(event), r.Code, r.Message
 	end := deploy.Event{Type: event, Stage: d.FailedStage, Outcome: outcomeOf(err), Reason: r.Bounded().Message}.WithData(r.Bounded())
-	if rec := d.record(ctx, end); rec != nil {
+	if rec := d.recordDone(ctx, end); rec != nil {
 		p.Logger.Error("recording a deployment's end", "deployment", d.Number, "event", event, "error", rec)
 	}
 }

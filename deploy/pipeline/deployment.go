@@ -139,6 +139,19 @@ func (d *deployment) commitToSwitch() bool {
 
 // record writes an event of this deployment.
 func (d *deployment) record(ctx context.Context, e deploy.Event) error {
+	if _, err := d.p.Recorder.Record(ctx, d.event(e)); err != nil {
+		return fmt.Errorf("recording %s: %w", e.Type, err)
+	}
+	return nil
+}
+
+// recordDone records what has been done and cannot be left undone: now, or as soon as possible.
+func (d *deployment) recordDone(ctx context.Context, e deploy.Event) error {
+	return d.p.recordDone(ctx, d.event(e))
+}
+
+// event says of whom and what an event of this deployment is.
+func (d *deployment) event(e deploy.Event) deploy.Event {
 	if e.Actor == (deploy.Actor{}) {
 		e.Actor = d.Pusher.Actor()
 	}
@@ -146,8 +159,5 @@ func (d *deployment) record(ctx context.Context, e deploy.Event) error {
 	if e.New == "" {
 		e.Old, e.New = d.Old, d.New
 	}
-	if _, err := d.p.Recorder.Record(ctx, e); err != nil {
-		return fmt.Errorf("recording %s: %w", e.Type, err)
-	}
-	return nil
+	return e
 }

@@ -53,6 +53,7 @@ type Addresses struct {
 type Pipeline struct {
 	Config
 	queue *queue
+	owed  owed
 
 	mu       sync.Mutex
 	last     deploy.Number // the newest number given; zero until the first is asked for

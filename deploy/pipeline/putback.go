@@ -32,19 +32,19 @@ func (p *Pipeline) putBack(ctx context.Context, d *deployment, c *candidate, cau
 func (p *Pipeline) rollBack(ctx context.Context, d *deployment, c *candidate, cause error) error {
 	back := deploy.SwitchData{From: d.Release(), To: d.Previous}
 	event := deploy.Event{Type: deploy.EventRollbackIntended, Stage: d.FailedStage, Reason: reasonOf(cause)}.WithData(back)
-	unrecorded := d.record(ctx, event)
+	unrecorded := d.recordDone(ctx, event)
 	d.inForce.Store(false)
 	err := p.returnTraffic(ctx, c.engine, d.Target(), back)
 	if err != nil {
 		failed := deploy.Event{Type: deploy.EventRollbackFailed, Outcome: deploy.OutcomeFault, Reason: "production could not be put back"}
-		err = errors.Join(err, d.record(ctx, failed.WithData(back)))
+		err = errors.Join(err, d.recordDone(ctx, failed.WithData(back)))
 		p.freeze(ctx, d.Target(), fmt.Sprintf("the roll back of deployment %d failed", d.Number))
 		return err
 	}
 	if err := c.engine.Stop(ctx, d.Target(), d.Release(), c.job.Manifest.Deploy.DrainTimeout); err != nil {
 		p.Logger.Error("ending a rolled back candidate", "deployment", d.Number, "error", err)
 	}
-	unrecorded = errors.Join(unrecorded, d.record(ctx, deploy.Event{Type: deploy.EventRollbackDone}.WithData(back)))
+	unrecorded = errors.Join(unrecorded, d.recordDone(ctx, deploy.Event{Type: deploy.EventRollbackDone}.WithData(back)))
 	if unrecorded != nil {
 		// Production is back, but the log does not say so: nothing more may be deployed on top.
 		p.freeze(ctx, d.Target(), fmt.Sprintf("the roll back of deployment %d could not be recorded", d.Number))
@@ -85,7 +85,7 @@ func (r *rollbackFailed) Error() string {
 // freeze lets nothing more be deployed to the target until an admin has looked.
 func (p *Pipeline) freeze(ctx context.Context, t deploy.Target, reason string) {
 	event := deploy.Event{Type: deploy.EventTargetFrozen, Actor: deploy.ServerActor("pipeline"), App: t.App, Environment: t.Environment, Reason: reason}
-	if _, err := p.Recorder.Record(context.WithoutCancel(ctx), event); err != nil {
+	if err := p.recordDone(context.WithoutCancel(ctx), event); err != nil {
 		p.Logger.Error("freezing a target", "target", t.String(), "reason", reason, "error", err)
 	}
 	p.Logger.Error("target frozen", "target", t.String(), "reason", reason)

@@ -23,6 +23,7 @@ func (p *Pipeline) Tend(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+		p.pay(ctx)
 		apps, err := p.History.Apps(ctx)
 		if err != nil {
 			p.Logger.Error("listing apps to look after", "error", err)
