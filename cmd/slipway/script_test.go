@@ -48,7 +48,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveInScript, "sigterm": stopInScript, "sigkill": killInScript,
 			"people": peopleInScript, "get": getInScript, "await-log": awaitLog, "await-get": awaitGet,
-			"old-audit": oldAudit, "small-disk": smallDisk, "push-into-little": pushIntoLittle, "push-full": pushFull,
+			"old-audit": oldAudit, "small-audit": smallAudit, "fill-audit": fillAudit, "room-for-audit": roomForAudit,
+			"small-disk": smallDisk, "push-into-little": pushIntoLittle, "push-full": pushFull,
 			"harm": harm, "unharmed": unharmed,
 		},
 	})
