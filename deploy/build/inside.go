@@ -16,6 +16,7 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/build/inner"
+	"slipway/deploy/unixsocket"
 )
 
 // Where things of ours are inside the sandbox.
@@ -134,17 +135,10 @@ const (
 )
 
 func listenReport(socket string) (*reportListener, error) {
-	dir, err := os.Open(filepath.Dir(socket))
+	l, err := unixsocket.Listen(socket)
 	if err != nil {
 		return nil, fmt.Errorf("listening for the program inside: %w", err)
 	}
-	defer dir.Close()
-	// A path through the open folder is short, however deep the folder is.
-	l, err := net.Listen("unix", fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(socket)))
-	if err != nil {
-		return nil, fmt.Errorf("listening for the program inside: %w", err)
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	r := &reportListener{listener: l, done: make(chan struct{})}
 	go r.take()
 	return r, nil

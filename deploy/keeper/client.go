@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"slipway/deploy/unixsocket"
 )
 
 // ErrGone says that no keeper runs in the folder. [ReadStatus] tells what the last one knew.
@@ -118,17 +120,11 @@ func (c *Client) dial(ctx context.Context) (*net.UnixConn, error) {
 	if !c.id.Alive() {
 		return nil, ErrGone
 	}
-	var conn net.Conn
-	err := inFolder(c.dir, func(dir string) error {
-		var err error
-		conn, err = (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, socketFile))
-		return err
-	})
+	conn, err := unixsocket.Dial(ctx, filepath.Join(c.dir, socketFile))
 	if err != nil {
 		return nil, err
 	}
-	unix := conn.(*net.UnixConn)
-	pid, err := peer(unix)
+	pid, err := peer(conn)
 	if err == nil && pid != c.id.PID {
 		err = fmt.Errorf("process %d listens there, not keeper %d: %w", pid, c.id.PID, ErrGone)
 	}
@@ -136,7 +132,7 @@ func (c *Client) dial(ctx context.Context) (*net.UnixConn, error) {
 		conn.Close()
 		return nil, err
 	}
-	return unix, nil
+	return conn, nil
 }
 
 // peer returns the process that listens at the other end of conn (SO_PEERCRED, unix(7)).

@@ -10,9 +10,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
+
+	"slipway/deploy/unixsocket"
 )
 
 // The socket speaks lines of JSON: one order, one answer, and the connection ends.
@@ -42,22 +43,9 @@ type server struct {
 // listen opens the socket, in place of one that a dead keeper left, and records who listens.
 func (k *keeper) listen() (*server, error) {
 	path := filepath.Join(k.cfg.Dir, socketFile)
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-		return nil, fmt.Errorf("removing the last keeper's socket: %w", err)
-	}
-	var l *net.UnixListener
-	err := inFolder(k.cfg.Dir, func(dir string) error {
-		var err error
-		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, socketFile), Net: "unix"})
-		return err
-	})
+	l, err := unixsocket.Listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
-	}
-	l.SetUnlinkOnClose(false) // its name is good only as long as the folder was open
-	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("closing the socket to others: %w", err)
 	}
 	s := &server{keeper: k, listener: l, path: path}
 	if err := writeStatus(k.cfg.Dir, k.snapshot()); err != nil { // nobody could find it
@@ -66,17 +54,6 @@ func (k *keeper) listen() (*server, error) {
 	}
 	go s.accept()
 	return s, nil
-}
-
-// inFolder calls f with a short name of dir: the name of a socket has at most 107 bytes, a folder's
-// may have more.
-func inFolder(dir string, f func(short string) error) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return f("/proc/self/fd/" + strconv.Itoa(int(d.Fd())))
 }
 
 func (s *server) accept() {

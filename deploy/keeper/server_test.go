@@ -2,10 +2,11 @@ package keeper
 
 import (
 	"bufio"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"slipway/deploy/unixsocket"
 )
 
 // A person with nc can speak with the socket; nonsense is answered, not obeyed.
@@ -26,16 +27,12 @@ func TestOrdersByHand(t *testing.T) {
 		strings.Repeat("x", 2*orderLimit): "",
 	} {
 		var got string
-		err := inFolder(k.cfg.Dir, func(dir string) error {
-			conn, err := net.Dial("unix", filepath.Join(dir, socketFile))
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
+		conn, err := unixsocket.Dial(t.Context(), filepath.Join(k.cfg.Dir, socketFile))
+		if err == nil {
 			conn.Write([]byte(order + "\n"))
 			got, _ = bufio.NewReader(conn).ReadString('\n')
-			return nil
-		})
+			conn.Close()
+		}
 		if err != nil || !strings.Contains(got, want) || want == "" && got != "" {
 			t.Errorf("%.40s: %q, %v", order, got, err)
 		}

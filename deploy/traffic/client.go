@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/unixsocket"
 )
 
 // Client speaks to the router behind a control socket. Its methods are safe for concurrent use. While
@@ -45,7 +46,7 @@ func newClient(socket string, patience time.Duration) *Client {
 			// The router behind the name may be another one by the next call.
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialSocket(ctx, socket)
+				return unixsocket.Dial(ctx, socket)
 			},
 		}},
 	}

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"slipway/deploy/unixsocket"
 )
 
 // How a router hands over to another one, over the control socket:
@@ -45,7 +47,7 @@ type handover struct {
 
 // askHandover asks the router at socket to hand over.
 func askHandover(ctx context.Context, socket, id string) (*handover, error) {
-	conn, err := dialSocket(ctx, socket)
+	conn, err := unixsocket.Dial(ctx, socket)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +201,7 @@ func hijack(w http.ResponseWriter) (*net.UnixConn, error) {
 
 // borrowListener returns a descriptor of the listening socket of the router at socket.
 func borrowListener(ctx context.Context, socket string) (*os.File, error) {
-	conn, err := dialSocket(ctx, socket)
+	conn, err := unixsocket.Dial(ctx, socket)
 	if err != nil {
 		return nil, err
 	}

@@ -1,45 +1,17 @@
 package traffic
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"slipway/deploy/unixsocket"
 )
-
-// A unix socket's address has room for 107 bytes, and a data directory may be deeper. Such a path is
-// reached through the descriptor of its folder.
-const maxSocketPath = 107
-
-func withSocketPath(path string, do func(short string) error) error {
-	if len(path) <= maxSocketPath {
-		return do(path)
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return do("/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + filepath.Base(path))
-}
-
-func dialSocket(ctx context.Context, path string) (conn *net.UnixConn, err error) {
-	err = withSocketPath(path, func(short string) error {
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "unix", short)
-		if err == nil {
-			conn = c.(*net.UnixConn)
-		}
-		return err
-	})
-	return conn, err
-}
 
 // controlSocket is a listening unix socket that moves: it is bound under a passing name, becomes the
 // router's control socket by one rename, and gives that name up by another.
@@ -58,21 +30,11 @@ const (
 )
 
 func listenSocket(path string) (*controlSocket, error) {
-	s := &controlSocket{path: path}
-	err := withSocketPath(path, func(short string) error {
-		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
-		s.UnixListener = l
-		return err
-	})
+	l, err := unixsocket.Listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the control socket: %w", err)
 	}
-	s.SetUnlinkOnClose(false) // by then the name may be another router's
-	if err := os.Chmod(path, 0o600); err != nil {
-		s.close()
-		return nil, fmt.Errorf("opening the control socket: %w", err)
-	}
-	return s, nil
+	return &controlSocket{UnixListener: l, path: path}, nil
 }
 
 // move gives the socket another name, replacing what has it.

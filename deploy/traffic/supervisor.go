@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"slipway/deploy/unixsocket"
 )
 
 // SupervisorConfig is what a supervisor needs. All but Env, Version and Logger are required.
@@ -166,7 +168,7 @@ func (s *Supervisor) tell(ctx context.Context) {
 
 // killSilent ends a router that is there and does not answer.
 func (s *Supervisor) killSilent(ctx context.Context) {
-	conn, err := dialSocket(ctx, s.config.Client.socket)
+	conn, err := unixsocket.Dial(ctx, s.config.Client.socket)
 	if err != nil {
 		return
 	}

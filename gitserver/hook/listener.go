@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"slipway/deploy/unixsocket"
 )
 
 // socketName is the socket's name in the hooks folder; cmd/slipway-hook knows it too.
@@ -62,20 +64,13 @@ func install(path string, program []byte) error {
 // Listen opens the socket in dir, which Install has made, with mode 0600. A socket that a killed
 // server left is replaced.
 func Listen(dir string, logger *slog.Logger) (*Listener, error) {
-	folder, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("opening the hooks folder: %w", err)
-	}
-	defer folder.Close()
-	// The way through the opened folder keeps the name short: a socket's path has 107 bytes at most.
-	through := fmt.Sprintf("/proc/self/fd/%d/", folder.Fd())
-	temporary := ".sock-" + rand.Text()
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: through + temporary, Net: "unix"})
+	temporary := filepath.Join(dir, ".sock-"+rand.Text())
+	l, err := unixsocket.Listen(temporary)
 	if err != nil {
 		return nil, fmt.Errorf("opening the hooks' socket: %w", err)
 	}
-	l.SetUnlinkOnClose(false)
-	if err := errors.Join(os.Chmod(through+temporary, 0o600), os.Rename(through+temporary, through+socketName)); err != nil {
+	// In one step, so that no hook finds none.
+	if err := os.Rename(temporary, filepath.Join(dir, socketName)); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("opening the hooks' socket: %w", err)
 	}

@@ -10,12 +10,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/elazarl/goproxy"
+
+	"slipway/deploy/unixsocket"
 )
 
 const (
@@ -84,20 +84,12 @@ func (p *Proxy) Listen(path string, allow []string, log io.Writer) (io.Closer, e
 	return s, nil
 }
 
-// listen binds a unix socket through its opened folder, because the address in a bind has 108 bytes at
-// most.
+// listen opens a socket that everybody may use who can reach it.
 func listen(path string) (*net.UnixListener, error) {
-	dir, err := os.Open(filepath.Dir(path))
+	listener, err := unixsocket.Listen(path)
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close()
-	short := filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(path))
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	listener.SetUnlinkOnClose(false) // by then the short name leads elsewhere
 	if err := os.Chmod(path, 0o666); err != nil {
 		listener.Close()
 		return nil, err
