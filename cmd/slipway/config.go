@@ -36,6 +36,7 @@ type config struct {
 	Egress     []string            `toml:"egress"`
 	Grants     map[string][]string `toml:"grants"`
 	MaxPush    string              `toml:"max_push"`
+	Database   string              `toml:"database"`
 	Memory     string              `toml:"memory"`
 	Processes  int                 `toml:"processes"`
 	Disk       string              `toml:"disk"`
@@ -119,6 +120,9 @@ func (c *config) check() error {
 		if _, err := parseSize(value); err != nil {
 			return fmt.Errorf("%s = %q: %w", key, value, err)
 		}
+	}
+	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
+		return errors.New("database: it is the address of a PostgreSQL database, postgres://USER@HOST/NAME; without it SQLite is used")
 	}
 	if _, err := parseDays(c.KeepLogs); err != nil {
 		return fmt.Errorf("keep_logs = %q: %w", c.KeepLogs, err)

@@ -45,6 +45,10 @@ func (s *server) openRecords(ctx context.Context) error {
 		_ = s.log.Close()
 		return fmt.Errorf("opening the database: %w", err)
 	}
+	if s.config.Database != "" {
+		s.mirror = store.NewMirror(s.config.Database, s.logger)
+		s.store.Answers(s.mirror)
+	}
 	s.recorder = audit.NewRecorder(s.log, s.points.projection(s.store), s.logger)
 	s.reserve = retention.NewReserve(l.Reserve(), s.recorder, s.logger)
 	if err := s.recorder.CatchUp(ctx); err != nil {
@@ -52,6 +56,15 @@ func (s *server) openRecords(ctx context.Context) error {
 		return fmt.Errorf("bringing the database up to date with the audit log: %w", err)
 	}
 	return nil
+}
+
+// follow keeps PostgreSQL in step with the audit log, if it is configured. Nothing here waits for it.
+func (s *server) follow(ctx context.Context) error {
+	if s.mirror == nil {
+		return nil
+	}
+	defer s.mirror.Close()
+	return s.recorder.Follow(ctx, s.mirror)
 }
 
 func (s *server) close() {

@@ -58,6 +58,7 @@ type server struct {
 	log        *audit.Log
 	recorder   *audit.Recorder
 	store      *store.Store
+	mirror     *store.Mirror // nil unless PostgreSQL is configured
 	sandbox    *sandbox.Sandbox
 	router     *traffic.Client
 	supervisor *traffic.Supervisor
@@ -111,6 +112,8 @@ func (s *server) run(ctx context.Context, std stdio) error {
 	var behind, front errgroup.Group
 	behind.Go(func() error { return s.failing(stop, s.supervisor.Run(needed)) })
 	behind.Go(func() error { return s.failing(stop, s.recorder.Run(needed)) })
+	behind.Go(func() error { return s.failing(stop, s.store.Tend(needed, s.recorder.Rebuild)) })
+	behind.Go(func() error { return s.failing(stop, s.follow(needed)) })
 	err := s.start(pushing, "serve")
 	if err == nil {
 		var listener *commandSocket

@@ -192,18 +192,23 @@ func (r *Recorder) catchUp(ctx context.Context) error {
 	if !r.behind.Load() {
 		return nil
 	}
-	position, id, err := r.projection.Position(ctx)
-	if err == nil {
-		err = r.agree(position, id)
-	}
-	if err == nil {
-		err = r.projectAll(ctx, r.log.Events(position+1))
-	}
-	if err != nil {
+	if err := r.bringUp(ctx, r.projection); err != nil {
 		return fmt.Errorf("bringing the database up to date: %w", err)
 	}
 	r.behind.Store(false)
 	return nil
+}
+
+// bringUp projects what p has not had.
+func (r *Recorder) bringUp(ctx context.Context, p Projection) error {
+	position, id, err := p.Position(ctx)
+	if err == nil {
+		err = r.agree(position, id)
+	}
+	if err != nil {
+		return err
+	}
+	return projectAll(ctx, p, r.log.Events(position+1))
 }
 
 // agree checks that the event projected last is the log's event of that sequence.
@@ -226,7 +231,7 @@ func (r *Recorder) agree(position uint64, id string) error {
 	return nil
 }
 
-func (r *Recorder) projectAll(ctx context.Context, events iter.Seq2[deploy.Event, error]) error {
+func projectAll(ctx context.Context, p Projection, events iter.Seq2[deploy.Event, error]) error {
 	some := make([]deploy.Event, 0, batch)
 	for e, err := range events {
 		if err != nil {
@@ -235,7 +240,7 @@ func (r *Recorder) projectAll(ctx context.Context, events iter.Seq2[deploy.Event
 		if some = append(some, e); len(some) < batch {
 			continue
 		}
-		if err := r.projection.Project(ctx, some...); err != nil {
+		if err := p.Project(ctx, some...); err != nil {
 			return err
 		}
 		some = some[:0]
@@ -243,5 +248,5 @@ func (r *Recorder) projectAll(ctx context.Context, events iter.Seq2[deploy.Event
 	if len(some) == 0 {
 		return nil
 	}
-	return r.projection.Project(ctx, some...)
+	return p.Project(ctx, some...)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -37,6 +38,7 @@ type database struct {
 	dialect     dialect
 	path        string // of an SQLite file
 	write, read *gorm.DB
+	unchecked   bool // there was no time to look through the whole file
 }
 
 // prepare brings the schema up to date. There must be a position in it.
@@ -70,6 +72,29 @@ func (d *database) close() error {
 	return errors.Join(all...)
 }
 
+// unused waits until nobody reads.
+func (d *database) unused(ctx context.Context) error {
+	pool, err := d.read.DB()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastRead)
+	defer cancel()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for pool.Stats().InUse > 0 {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for those that read: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// lastRead is how long a read may take of a database that is to be replaced.
+const lastRead = 10 * time.Second
+
 // pooled has gorm use a pool of at most n connections.
 func pooled(pool *sql.DB, n int, d gorm.Dialector, prepare bool, l logger.Interface) (*gorm.DB, error) {
 	pool.SetMaxOpenConns(n)
@@ -86,15 +111,15 @@ func pooled(pool *sql.DB, n int, d gorm.Dialector, prepare bool, l logger.Interf
 
 // current is the database in use, which is replaced when it turns out to be damaged.
 type current struct {
-	mu sync.Mutex
-	db *database
+	mu   sync.Mutex
+	db   *database
+	anew chan struct{} // while it is made anew; closed when it answers again
 }
 
-func (c *current) use(db *database) *database {
+func (c *current) use(db *database) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	db, c.db = c.db, db
-	return db
+	c.db = db
 }
 
 func (c *current) get() *database {
@@ -103,16 +128,47 @@ func (c *current) get() *database {
 	return c.db
 }
 
+// whole returns the database once it is not being made anew, or when ctx ends.
+func (c *current) whole(ctx context.Context) *database {
+	for {
+		c.mu.Lock()
+		db, anew := c.db, c.anew
+		c.mu.Unlock()
+		if anew == nil || ctx.Err() != nil {
+			return db
+		}
+		select {
+		case <-anew:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// hold has readers wait until release is called.
+func (c *current) hold() (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gate := make(chan struct{})
+	c.anew = gate
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.anew = nil
+		close(gate)
+	}
+}
+
 // pool hands out what statements are made with: of the database in use, for one purpose.
 type pool struct {
 	of     *current
 	access access
 }
 
-// WithContext returns the database for one statement or transaction.
+// WithContext returns the database for one statement or transaction. A reader waits while it is made anew:
+// it would be told that there is nothing.
 func (p pool) WithContext(ctx context.Context) *gorm.DB {
 	if p.access == writing {
 		return p.of.get().write.WithContext(ctx)
 	}
-	return p.of.get().read.WithContext(ctx)
+	return p.of.whole(ctx).read.WithContext(ctx)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"gorm.io/gorm"
+
 	"slipway/deploy"
 )
 
@@ -59,7 +61,17 @@ func (r eventRow) event() deploy.Event {
 
 // Events returns events that fit the filter, newest first.
 func (s *Store) Events(ctx context.Context, f deploy.EventFilter) ([]deploy.Event, error) {
-	db := s.read.WithContext(ctx)
+	rows, err := ask(ctx, s, func(db *gorm.DB) ([]eventRow, error) { return eventsOf(db, f) })
+	if err != nil {
+		return nil, fmt.Errorf("reading events: %w", err)
+	}
+	if f.After != 0 {
+		slices.Reverse(rows)
+	}
+	return each(rows, eventRow.event), nil
+}
+
+func eventsOf(db *gorm.DB, f deploy.EventFilter) ([]eventRow, error) {
 	q := db.Order("sequence " + newestFirst(f.After == 0)).Limit(pageSize(f.Limit))
 	where := func(wanted bool, condition string, args ...any) {
 		if wanted {
@@ -77,18 +89,13 @@ func (s *Store) Events(ctx context.Context, f deploy.EventFilter) ([]deploy.Even
 	if f.VisibleTo != (deploy.Scope{}) {
 		apps, err := scope(db, "", f.VisibleTo)
 		if err != nil {
-			return nil, fmt.Errorf("reading events: %w", err)
+			return nil, err
 		}
 		where(!apps.all, "app_id IN ? AND app_id <> 0", apps.ids)
 	}
 	var rows []eventRow
-	if err := q.Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("reading events: %w", err)
-	}
-	if f.After != 0 {
-		slices.Reverse(rows)
-	}
-	return each(rows, eventRow.event), nil
+	err := q.Find(&rows).Error
+	return rows, err
 }
 
 // newestFirst is the order of a page; one that comes after a number is read from its other end.

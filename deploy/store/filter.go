@@ -17,7 +17,7 @@ type filter deploy.DeploymentFilter
 
 // Deployments returns deployments that fit the filter, newest first.
 func (s *Store) Deployments(ctx context.Context, wanted deploy.DeploymentFilter) ([]deploy.Deployment, error) {
-	rows, err := filter(wanted).read(s.read.WithContext(ctx))
+	rows, err := ask(ctx, s, filter(wanted).read)
 	if err != nil {
 		return nil, fmt.Errorf("reading deployments: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -58,7 +59,13 @@ func connectPostgres(url string, a access, n int) (*gorm.DB, error) {
 	switch a {
 	case writing:
 		settings["synchronous_commit"] = "off"
-		options = append(options, stdlib.OptionAfterConnect(lock))
+		var connected atomic.Bool
+		options = append(options, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+			if connected.Swap(true) {
+				return errLost
+			}
+			return lock(ctx, conn)
+		}))
 	case reading:
 		settings["default_transaction_read_only"] = "on"
 		// A plan for any app and user would be a bad one for most: a few have nearly all deployments.
@@ -72,6 +79,10 @@ func connectPostgres(url string, a access, n int) (*gorm.DB, error) {
 	pool := stdlib.OpenDB(*config, options...)
 	return pooled(pool, n, postgres.New(postgres.Config{Conn: pool}), false, logger.Discard)
 }
+
+// errLost says that the connection that held the lock is gone. Another server may have written since, so
+// the database has to be opened again.
+var errLost = errors.New("the connection to the database was lost")
 
 // ErrInUse says that another server writes to the database.
 var ErrInUse = errors.New("another server uses this database")

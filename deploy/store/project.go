@@ -44,6 +44,7 @@ func (s *Store) Position(ctx context.Context) (uint64, string, error) {
 	if err != nil {
 		return 0, "", fmt.Errorf("reading the position of the database: %w", err)
 	}
+	s.last.Store(p.Sequence)
 	return p.Sequence, p.EventID, nil
 }
 
@@ -56,13 +57,18 @@ func positionOf(db *gorm.DB) (position, error) {
 // Project takes in events, in order, in one transaction. Those it has had already are passed over; a
 // gap before one is an [ErrGap]. What an event says is never an error.
 func (s *Store) Project(ctx context.Context, events ...deploy.Event) error {
-	return s.projectTo(s.write.WithContext(ctx), events)
+	err := s.projectTo(s.write.WithContext(ctx), events)
+	if err == nil && len(events) > 0 {
+		s.last.Store(max(s.last.Load(), events[len(events)-1].Sequence))
+	}
+	return err
 }
 
 // projectTo is Project to a connection, or within a transaction.
 func (s *Store) projectTo(db *gorm.DB, events []deploy.Event) error {
 	err := s.project(db, events, true)
 	if !constrained(err) {
+		s.witness.see(err)
 		return err
 	}
 	// One of them broke a rule of the schema, which none should: take in the others, and of that one only

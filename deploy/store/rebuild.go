@@ -14,8 +14,12 @@ import (
 const eventsAtOnce = 500
 
 // Rebuild makes the database anew from the events, which are all of the log. It is one transaction:
-// until it ends readers see what was there before, and if it fails nothing has changed.
+// until it ends readers see what was there before, and if it fails nothing has changed. A mirror is
+// emptied, to be filled from the log by whoever keeps it in step.
 func (s *Store) Rebuild(ctx context.Context, events iter.Seq2[deploy.Event, error]) error {
+	if s.mirror != nil {
+		s.mirror.renew.Store(true)
+	}
 	err := s.write.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if err := empty(tx); err != nil {
 			return err
@@ -38,7 +42,8 @@ func (s *Store) Rebuild(ctx context.Context, events iter.Seq2[deploy.Event, erro
 	if err != nil {
 		return fmt.Errorf("making the database anew: %w", err)
 	}
-	return nil
+	_, _, err = s.Position(ctx)
+	return err
 }
 
 // empty takes everything out, so that every event can be projected again.

@@ -8,44 +8,50 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
 	codes "modernc.org/sqlite/lib"
 )
 
 // openSQLite opens a file, or makes it.
-func openSQLite(ctx context.Context, path string) (*database, error) {
+func openSQLite(ctx context.Context, path string, patience time.Duration, w witness) (*database, error) {
 	if err := touch(path); err != nil {
 		return nil, err
 	}
 	d := &database{dialect: dialectSQLite, path: path}
-	err := d.connectSQLite(ctx)
+	err := d.connectSQLite(ctx, patience, w)
 	if err != nil {
 		err = errors.Join(err, d.close())
 	}
 	return d, err
 }
 
-func (d *database) connectSQLite(ctx context.Context) error {
+func (d *database) connectSQLite(ctx context.Context, patience time.Duration, w witness) error {
 	var err error
-	if d.write, err = connectSQLite(d.path, writing, 1); err != nil {
+	if d.write, err = connectSQLite(d.path, writing, 1, w); err != nil {
 		return err
 	}
-	if err := quickCheck(ctx, d.write); err != nil {
+	short, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = quickCheck(short, d.write)
+	if d.unchecked = err != nil && short.Err() != nil && ctx.Err() == nil && !damaged(err); d.unchecked {
+		err = nil
+	}
+	if err != nil {
 		return err
 	}
 	if err := d.prepare(ctx); err != nil {
 		return err
 	}
-	d.read, err = connectSQLite(d.path, reading, readers)
+	d.read, err = connectSQLite(d.path, reading, readers, w)
 	return err
 }
 
 // connectSQLite opens a pool of at most n connections. A projection can be brought up to date from the
 // log, so it need not be synced at every commit.
-func connectSQLite(path string, a access, n int) (*gorm.DB, error) {
+func connectSQLite(path string, a access, n int, w witness) (*gorm.DB, error) {
 	dsn, err := dsn(path, a)
 	if err != nil {
 		return nil, err
@@ -55,7 +61,7 @@ func connectSQLite(path string, a access, n int) (*gorm.DB, error) {
 		return nil, err
 	}
 	// database/sql prepares again in each transaction, so it is no use for writing.
-	return pooled(pool, n, sqlite.Dialector{Conn: pool}, a == reading, logger.Discard)
+	return pooled(pool, n, sqlite.Dialector{Conn: pool}, a == reading, w)
 }
 
 func dsn(path string, a access) (string, error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,10 @@ type Store struct {
 	current     *current
 	logger      *slog.Logger
 	replaced    Replaced
+	patience    time.Duration // with a check of the whole file before it is used
+	witness     witness
+	mirror      *Mirror       // nil for none
+	last        atomic.Uint64 // the event projected last
 }
 
 // Replaced tells of a database that could not be used and was put aside for an empty one.
@@ -29,13 +34,21 @@ type Replaced struct {
 //
 // A file that is damaged, no database, or of a schema that this program does not know is moved aside and
 // replaced by an empty one; [Store.Replaced] tells. A file that cannot be reached is an error, and so is
-// whatever is wrong with PostgreSQL; [ErrInUse] says that another server has the database. logger nil
-// means slog.Default.
+// whatever is wrong with PostgreSQL; [ErrInUse] says that another server has the database. A large file
+// is used before it is looked through, which [Store.Tend] does. logger nil means slog.Default.
 func Open(ctx context.Context, where string, logger *slog.Logger) (*Store, error) {
+	return openWith(ctx, where, logger, checkPatience)
+}
+
+// checkPatience is how long a server that starts waits for the check of the whole file. It is enough for
+// some hundred megabytes; [Store.Tend] checks the rest.
+const checkPatience = time.Second
+
+func openWith(ctx context.Context, where string, logger *slog.Logger, patience time.Duration) (*Store, error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	s := &Store{current: &current{}, logger: logger}
+	s := &Store{current: &current{}, logger: logger, patience: patience, witness: witness{make(chan error, 1)}}
 	s.write, s.read = pool{s.current, writing}, pool{s.current, reading}
 	db, err := s.open(ctx, where)
 	if err != nil {
@@ -53,7 +66,7 @@ func (s *Store) open(ctx context.Context, where string) (*database, error) {
 	if isURL {
 		return openPostgres(ctx, where)
 	}
-	db, err := openSQLite(ctx, where)
+	db, err := openSQLite(ctx, where, s.patience, s.witness)
 	if err == nil || !damaged(err) {
 		return db, err
 	}
@@ -68,9 +81,11 @@ func (s *Store) insteadOf(ctx context.Context, path string, cause error) (*datab
 	}
 	s.logger.Warn("the database could not be used and is moved aside; it is made anew from the audit log",
 		"path", path, "aside", aside, "error", cause)
-	db, err := openSQLite(ctx, path)
+	db, err := openSQLite(ctx, path, s.patience, s.witness)
 	if err == nil {
+		s.current.mu.Lock()
 		s.replaced = Replaced{Aside: aside, Cause: cause}
+		s.current.mu.Unlock()
 	}
 	return db, err
 }
@@ -87,8 +102,12 @@ func moveAside(path string, now time.Time) (string, error) {
 	return aside, nil
 }
 
-// Replaced tells whether Open put another database aside for this one.
-func (s *Store) Replaced() Replaced { return s.replaced }
+// Replaced tells whether another database was put aside for this one.
+func (s *Store) Replaced() Replaced {
+	s.current.mu.Lock()
+	defer s.current.mu.Unlock()
+	return s.replaced
+}
 
 // Close closes all connections.
 func (s *Store) Close() error {
