@@ -37,7 +37,7 @@ func harm(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: harm TEXT")
 	}
 	s := theServer(ts)
-	before := diskOf(s.env.Getenv("DATA"))
+	before := blocksOf(s.env.Getenv("DATA"))
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	ts.Check(err)
 	ts.Check(ts.Exec("git", "add", "."))
@@ -47,7 +47,7 @@ func harm(ts *testscript.TestScript, _ bool, args []string) {
 	if !regexp.MustCompile(args[0]).MatchString(said) || len(said) > mostToldOff {
 		ts.Fatalf("%d bytes were said, which should have %q", len(said), args[0])
 	}
-	grown, left, peak := highest-before, diskOf(s.env.Getenv("DATA"))-before, s.peakMemory(ts)
+	grown, left, peak := highest-before, blocksOf(s.env.Getenv("DATA"))-before, s.peakMemory(ts)
 	ts.Logf("disk grew by %d MiB, %d MiB are left; the server's memory reached %d MiB", grown>>20, left>>20, peak>>20)
 	if grown > mostDisk || left > mostLeft || peak > mostMemory {
 		ts.Fatalf("that is too much")
@@ -75,15 +75,15 @@ func watched(wait func() string, dir string) (said string, highest int64) {
 	for {
 		select {
 		case said := <-done:
-			return said, max(highest, diskOf(dir))
+			return said, max(highest, blocksOf(dir))
 		case <-look.C:
-			highest = max(highest, diskOf(dir))
+			highest = max(highest, blocksOf(dir))
 		}
 	}
 }
 
-// diskOf is what the files below dir take.
-func diskOf(dir string) int64 {
+// blocksOf is what the files below dir take.
+func blocksOf(dir string) int64 {
 	var sum int64
 	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err != nil {

@@ -26,12 +26,14 @@ type Apps interface {
 	Releases(ctx context.Context, app deploy.AppName) ([]deploy.Release, error)
 }
 
-// People are the users and their keys.
+// People are the users, their keys and tokens.
 type People interface {
 	User(ctx context.Context, name deploy.UserName) (deploy.User, error)
 	Users(ctx context.Context) ([]deploy.User, error)
 	UserByKey(ctx context.Context, fingerprint string) (deploy.User, error)
 	Keys(ctx context.Context, user deploy.UserName) ([]deploy.Key, error)
+	Token(ctx context.Context, id string) (deploy.Token, error)
+	Tokens(ctx context.Context) ([]deploy.Token, error)
 }
 
 // History is what has happened.

@@ -18,10 +18,18 @@ func NeedAdmin(who deploy.Caller) error {
 
 // ownOrAdmin lets people manage what is their own, unless they come with less than their own rights.
 func ownOrAdmin(who deploy.Caller, u deploy.UserName) error {
-	if who.User == u && u != "" && who.Limit == nil {
+	if who.User == u && u != "" && whole(who) {
 		return nil
 	}
 	return NeedAdmin(who)
+}
+
+// whole tells whether the caller has all rights of its user: a key or a token made with it is not more.
+func whole(who deploy.Caller) bool {
+	if who.Limit == nil || who.Everything() {
+		return true
+	}
+	return !who.Admin && who.Limit.App == "" && who.Limit.Role != deploy.RoleViewer
 }
 
 // App returns an app by name if the caller has the right to it.

@@ -160,6 +160,9 @@ func (c change) appRemoved() error {
 	if err := c.tx.Delete(&grantRow{}, "app_id = ?", app.ID).Error; err != nil {
 		return err
 	}
+	if err := c.revokeTokens("app = ?", app.Name); err != nil {
+		return err
+	}
 	if err := c.tx.Delete(&targetRow{}, "app_id = ?", app.ID).Error; err != nil {
 		return err
 	}

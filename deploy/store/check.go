@@ -46,6 +46,8 @@ func checks(e deploy.Event) func(look) error {
 		return func(l look) error { return l.app(e) }
 	case deploy.EventGrantSet:
 		return func(l look) error { return l.grant(e) }
+	case deploy.EventTokenCreated, deploy.EventTokenRevoked:
+		return func(l look) error { return l.token(e) }
 	case deploy.EventDeploymentQueued:
 		return func(l look) error { return l.queued(e) }
 	case deploy.EventRegressionMarked:
@@ -121,6 +123,22 @@ func (l look) grant(e deploy.Event) error {
 		return err
 	}
 	return l.must(true, "user "+string(g.User), &userRow{}, "name = ?", g.User)
+}
+
+func (l look) token(e deploy.Event) error {
+	var t deploy.Token
+	if err := decode(e, &t); err != nil {
+		return err
+	}
+	if e.Type == deploy.EventTokenRevoked {
+		return l.must(true, "token "+t.ID, &tokenRow{}, "id = ? AND revoked_at IS NULL", t.ID)
+	}
+	if t.User != "" {
+		if err := l.must(true, "user "+string(t.User), &userRow{}, "name = ?", t.User); err != nil {
+			return err
+		}
+	}
+	return l.must(false, "token "+t.ID, &tokenRow{}, "id = ?", t.ID)
 }
 
 func (l look) queued(e deploy.Event) error {

@@ -173,6 +173,10 @@ func (c change) apply() error {
 		return c.targetFrozen("")
 	case deploy.EventReleasePruned:
 		return c.releasePruned()
+	case deploy.EventTokenCreated:
+		return c.tokenCreated()
+	case deploy.EventTokenRevoked:
+		return c.tokenRevoked()
 	case deploy.EventStageStarted:
 		return c.stageStarted()
 	case deploy.EventStageFinished:

@@ -88,6 +88,9 @@ func (c change) userRemoved() error {
 	if err := c.data(&u); err != nil {
 		return err
 	}
+	if err := c.revokeTokens("user_name = ?", u.Name); err != nil {
+		return err
+	}
 	return c.tx.Delete(&userRow{}, "name = ?", u.Name).Error
 }
 
