@@ -12,8 +12,8 @@ type DeploymentFilter struct {
 	Code        Code
 	Revision    OID // or its beginning, as people shorten them; in small letters
 	Ref         RefName
-	Bypassed    bool   // only those that bypassed the gate
-	Text        string // all its words are words of the reason or the commit's subject, in any order and case
+	Bypassed    bool      // only those that bypassed the gate
+	Text        string    // all its words are words of the reason or the commit's subject, in any order and case
 	Since       time.Time // queued then or later; a clock that was set back counts as one that stood still
 	Until       time.Time // queued before it
 	Before      Number    // for the next page, the last number of this one
