@@ -90,8 +90,16 @@ func (c *Control) Freeze(ctx context.Context, who deploy.Caller, app deploy.AppN
 	return c.setFrozen(ctx, who, app, deploy.EventTargetFrozen, reason, needReason)
 }
 
-// Unfreeze has an app take deployments again.
+// Unfreeze has an app take deployments again. What a failed deployment left is ended before, as far as
+// that can be done.
 func (c *Control) Unfreeze(ctx context.Context, who deploy.Caller, app deploy.AppName, reason string) error {
+	a, err := c.App(ctx, who, app, deploy.RightBypass)
+	if err != nil {
+		return err
+	}
+	if err := c.Pipeline.PutRight(ctx, a); err != nil {
+		c.Logger.Error("an app that is unfrozen is not as recorded", "app", app, "error", err)
+	}
 	return c.setFrozen(ctx, who, app, deploy.EventTargetUnfrozen, reason, reasonOf)
 }
 

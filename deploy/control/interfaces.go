@@ -56,6 +56,8 @@ type Pipeline interface {
 	Again(ctx context.Context, r deploy.AgainRequest, progress io.Writer) deploy.Answer
 	Cancel(n deploy.Number, who deploy.Actor, reason string) error
 	Hold(ctx context.Context, t deploy.Target, do func(context.Context) error) error
+	// PutRight makes what serves an app be what the records say, as far as it can.
+	PutRight(ctx context.Context, app deploy.App) error
 	Queue() []deploy.Waiting
 	Running(n deploy.Number) bool
 }

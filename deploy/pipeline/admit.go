@@ -115,9 +115,9 @@ func (p *Pipeline) Admit(ctx context.Context, o deploy.Offer, progress io.Writer
 		return p.refuse(o, progress, err)
 	}
 	defer d.close()
-	defer p.enter(d)()
 	p.queue.join(d.ticket)
 	defer p.queue.leave(d.ticket)
+	defer d.leave() // before its place is given up: see settleLeft
 	err = d.because(p.turn(d))
 	if err == nil {
 		err = p.deploy(d)
@@ -143,8 +143,10 @@ func (p *Pipeline) open(ctx context.Context, o deploy.Offer, progress io.Writer)
 	if err != nil {
 		return nil, err
 	}
+	d.leave = p.enter(d)
 	err = d.record(ctx, deploy.Event{Type: deploy.EventDeploymentQueued}.WithData(d.Deployment))
 	if err != nil {
+		d.leave()
 		d.close()
 		_ = os.RemoveAll(p.Layout.Deployment(n)) // of which nobody knows
 		return nil, err
@@ -156,11 +158,18 @@ func (p *Pipeline) open(ctx context.Context, o deploy.Offer, progress io.Writer)
 	return d, nil
 }
 
-// turn waits until the deployment may work, and looks once more what the ref is then.
+// turn waits until the deployment may work, ends what an earlier one left behind, and looks once more
+// what the ref is then.
 func (p *Pipeline) turn(d *deployment) error {
 	still := func() error { return p.renew(d) }
 	if err := p.queue.wait(d.ctx, d.ticket, waitInterval, still, d.term.waiting); err != nil {
 		return err
+	}
+	if err := context.Cause(d.ctx); err != nil {
+		return err
+	}
+	if err := p.settleLeft(context.WithoutCancel(d.ctx), d.Target()); err != nil {
+		return p.blameDisk(err)
 	}
 	return p.renew(d)
 }

@@ -69,9 +69,9 @@ func (p *Pipeline) candidateAgain(d *deployment) (*candidate, error) {
 		return nil, err
 	}
 	dir := p.Layout.Release(d.App, d.Release())
-	m, err := p.Builder.Read(d.ctx, dir)
+	m, err := p.manifestOf(d.ctx, d.App, d.Release())
 	if err != nil {
-		return nil, fmt.Errorf("reading the manifest of release %d: %w", d.Release(), asFault(err))
+		return nil, err
 	}
 	plan := *m
 	plan.Monitor.BakeTime = 0 // it has survived its watch: one look, since whoever rolls back is in a hurry

@@ -39,7 +39,7 @@ func verdict(err error, n deploy.Number) (deploy.EventType, *deploy.Rejection) {
 	if _, ok := errors.AsType[*refPending](err); ok {
 		r := deploy.Reject(deploy.CodeUnavailable, "internal error: the revision is accepted and serves, but its ref could not be written")
 		r.Line = "internal error: ref not written yet"
-		return "", r.WithHint("The target is frozen. Tell an admin: the ref is written when the server starts again.")
+		return "", r.WithHint("The target is frozen. Tell an admin: the ref is written by slipway unfreeze, or when the server starts again.")
 	}
 	if r, ok := deploy.AsRejection(err); ok {
 		switch r.Code {

@@ -133,6 +133,20 @@ func settle(t *testing.T, w *world) {
 // agrees checks the invariant, and that the next push works.
 func (w *world) agrees(t *testing.T, when string) {
 	t.Helper()
+	w.agreesNow(t, when)
+	w.verdict = deploy.WatchResult{Pass: true}
+	next := w.pipeline()
+	if a := next.Admit(t.Context(), offer(9), &bytes.Buffer{}); !a.Accepted || w.ref != oid(9) {
+		t.Errorf("%s: the next push: %+v", when, a)
+	}
+	if err := next.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// agreesNow checks the invariant while nothing is in work.
+func (w *world) agreesNow(t *testing.T, when string) {
+	t.Helper()
 	if w.ref != w.state.Revision || w.traffic != w.state.Serving || w.current != w.state.Serving || w.state.Frozen != "" {
 		t.Errorf("%s: ref %s, recorded %s; traffic %d, current %d, recorded %d; frozen %q\n%s", when, w.ref.Short(), w.state.Revision.Short(),
 			w.traffic, w.current, w.state.Serving, w.state.Frozen, w.log.String())
@@ -156,13 +170,5 @@ func (w *world) agrees(t *testing.T, when string) {
 		if n, err := deploy.ParseNumber(f.Name()); err != nil || w.rows[n] == nil {
 			t.Errorf("%s: the folder %s is of no deployment: %v", when, f.Name(), err)
 		}
-	}
-	w.verdict = deploy.WatchResult{Pass: true}
-	next := w.pipeline()
-	if a := next.Admit(t.Context(), offer(9), &bytes.Buffer{}); !a.Accepted || w.ref != oid(9) {
-		t.Errorf("%s: the next push: %+v", when, a)
-	}
-	if err := next.Wait(t.Context()); err != nil {
-		t.Error(err)
 	}
 }

@@ -22,6 +22,7 @@ type deployment struct {
 	app     deploy.App
 	offer   deploy.Offer
 	ticket  *ticket
+	leave   func() // makes it unfindable; from then on, what is unfinished of it is the next one's to settle
 	term    *terminal
 	serving deploy.OID // what production served when its turn came
 

@@ -127,19 +127,36 @@ func (p *Pipeline) clear(ctx context.Context, d *deploy.Deployment) error {
 	if err := p.Runner.End(ctx, d.Number); err != nil {
 		return fmt.Errorf("ending its steps: %w", err)
 	}
-	if rollsBack(d) && d.Release() == d.Previous {
-		return nil // it went to what serves anyway
+	if rollsBack(d) {
+		return p.letGo(ctx, d.Target(), d.Release())
 	}
 	if err := p.Local.Stop(ctx, d.Target(), d.Release(), 0); err != nil {
 		return fmt.Errorf("ending its instances: %w", err)
-	}
-	if rollsBack(d) {
-		return nil // the release is older than this deployment, and stays
 	}
 	if err := os.RemoveAll(p.Layout.Work(d.App, d.Number)); err != nil {
 		return fmt.Errorf("removing its tree: %w", err)
 	}
 	return p.Releases.Remove(d.App, d.Number)
+}
+
+// letGo ends a release that a roll back did not put into production after all. The release is older than
+// the roll back and stays; and its instances do, if it serves anyway or has been left with the traffic.
+func (p *Pipeline) letGo(ctx context.Context, t deploy.Target, n deploy.Number) error {
+	state, err := p.Records.TargetState(ctx, t)
+	if err != nil {
+		return fmt.Errorf("reading the target's state: %w", err)
+	}
+	serving, err := p.Local.Serving(ctx, t)
+	if err != nil {
+		return fmt.Errorf("asking what serves: %w", err)
+	}
+	if n == state.Serving || n == serving {
+		return nil
+	}
+	if err := p.Local.Stop(ctx, t, n, 0); err != nil {
+		return fmt.Errorf("ending its instances: %w", err)
+	}
+	return nil
 }
 
 // hook runs one of the manifest's hooks, if it has it.

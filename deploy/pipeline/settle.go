@@ -110,13 +110,30 @@ func (p *Pipeline) undoSwitch(ctx context.Context, d *deploy.Deployment) error {
 	return p.recordSettled(ctx, d, deploy.Event{Type: deploy.EventRollbackDone}.WithData(back))
 }
 
-// engineOf reads from a deployment's release how it is run.
+// engineOf tells where a deployment's release runs.
 func (p *Pipeline) engineOf(ctx context.Context, d *deploy.Deployment) (Engine, error) {
-	m, err := p.Builder.Read(ctx, p.Layout.Release(d.App, d.Release()))
+	m, err := p.manifestOf(ctx, d.App, d.Release())
 	if err != nil {
-		return nil, fmt.Errorf("reading the manifest of release %d: %w", d.Release(), asFault(err))
+		return nil, err
 	}
 	return p.engine(m), nil
+}
+
+// manifestOf returns the manifest that was in force when a release was made. The release's own tree is
+// asked only where that is not known any more: what is built and tested there may have written to it, and
+// it may be gone already.
+func (p *Pipeline) manifestOf(ctx context.Context, app deploy.AppName, n deploy.Number) (m *deploy.Manifest, err error) {
+	b, err := os.ReadFile(filepath.Join(p.Layout.Deployment(n), ManifestFile))
+	switch {
+	case err == nil:
+		m, err = p.Parse(ManifestFile, b)
+	case errors.Is(err, fs.ErrNotExist):
+		m, err = p.Builder.Read(ctx, p.Layout.Release(app, n))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the manifest of release %d: %w", n, asFault(err))
+	}
+	return m, nil
 }
 
 // finishAccepted does the compare-and-swap of an accepted deployment again, if the ref is still old.
@@ -147,14 +164,12 @@ func (p *Pipeline) agree(ctx context.Context, app deploy.App) error {
 	if err != nil {
 		return fmt.Errorf("reading the target's state: %w", err)
 	}
-	ref, err := p.Refs.Resolve(ctx, app.Name, app.GatedRef)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", app.GatedRef, err)
-	}
-	if ref != state.Revision && state.Frozen == "" {
-		reason := fmt.Sprintf("%s is %s, but %s was accepted last", app.GatedRef, known(ref), known(state.Revision))
-		p.drift(ctx, target, reason)
-		p.freeze(ctx, target, "drift: "+reason)
+	err = p.compare(ctx, app, state)
+	if d, ok := errors.AsType[*drifted](err); ok && state.Frozen == "" {
+		p.drift(ctx, target, d.reason)
+		p.freeze(ctx, target, "drift: "+d.reason)
+	} else if err != nil && !ok {
+		return err
 	}
 	if err := p.serve(ctx, target, state); err != nil {
 		// Not frozen: its keeper goes on starting it, and the next push may be what mends it.

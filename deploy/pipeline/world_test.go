@@ -304,10 +304,11 @@ func (w *process) Checkout(_ context.Context, job *deploy.Job) ([]string, error)
 func (w *process) Ahead(deploy.App, deploy.OID) {}
 
 func (w *process) Read(_ context.Context, tree string) (*deploy.Manifest, error) {
+	if _, err := os.Stat(tree); err != nil {
+		return nil, err
+	}
 	if filepath.Base(filepath.Dir(tree)) == "releases" {
-		if _, err := os.Stat(tree); err != nil {
-			return nil, err
-		}
+		return nil, errors.New("whoever was tested may have written to this tree")
 	}
 	m := w.manifest
 	return &m, nil

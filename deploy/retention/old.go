@@ -82,12 +82,18 @@ func (k *Keeper) longAgo(ctx context.Context, n deploy.Number, e fs.DirEntry) (b
 		ended = info.ModTime()
 	case err != nil:
 		return false, fmt.Errorf("reading deployment %d: %w", n, err)
-	case !d.Status.Final():
+	case !d.Status.Final(), k.hasRelease(d):
 		return false, nil
 	case ended.IsZero():
 		ended = d.QueuedAt
 	}
 	return time.Since(ended) > k.config.Policy.Logs, nil
+}
+
+// hasRelease tells whether the release of a deployment is kept. Its folder says how that release is run.
+func (k *Keeper) hasRelease(d deploy.Deployment) bool {
+	_, err := os.Stat(k.config.Layout.Release(d.App, d.Number))
+	return err == nil
 }
 
 // forgetRejected takes the refs of revisions away that were not accepted: all that are old, and all but
