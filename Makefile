@@ -15,7 +15,7 @@ GOLANGCI     ?= .tools/golangci-lint-$(LINT_VERSION)
 # The version is stamped below; what git says of the checkout is not needed twice.
 BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath
 
-.PHONY: help build test lint fuzz crash bench demo check clean
+.PHONY: help build test lint model fuzz crash bench demo check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,13 +37,17 @@ test: build ## install what the tests need, and run them with the race detector
 
 lint: $(GOLANGCI) ## run golangci-lint, the import rules included, and check the scripts' syntax
 	$(GOLANGCI) run ./...
-	@for f in .ci/run .ci/need examples/demo.sh; do bash -n "$$f" || exit 1; done
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/need examples/demo.sh; fi
+	@for f in .ci/run .ci/need .ci/model examples/demo.sh; do bash -n "$$f" || exit 1; done
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/need .ci/model examples/demo.sh; fi
 
 .tools/golangci-lint-$(LINT_VERSION):
 	@echo "installing golangci-lint $(LINT_VERSION); this takes some minutes, once"
 	GOBIN=$(CURDIR)/.tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv .tools/golangci-lint $@
+
+model: ## check the model of the deployment protocol, deploy/pipeline/protocol.pml, in every order of its steps
+	@.ci/need gcc=gcc,libc6-dev spin=spin
+	@.ci/model
 
 fuzz: build ## run each fuzz target for FUZZTIME (10s)
 	@grep -rEl --include='*_test.go' --exclude-dir=.tools --exclude-dir=examples '^func Fuzz' . | sort | while read -r file; do \
@@ -68,7 +72,7 @@ demo: build ## play the story with real git and ssh; ARGS=-once ends by itself
 
 check: ## what every commit passes: build, lint, tests, tidy modules, no files left behind
 	@mkdir -p .tools && git status --porcelain >.tools/status.before
-	$(MAKE) build lint test
+	$(MAKE) build lint model test
 	$(GO) mod tidy -diff
 	@git status --porcelain | diff .tools/status.before - || { echo "make check changed or left the files above"; exit 1; }
 

@@ -19,6 +19,9 @@
 //	rollback.intended on disk          → traffic to the previous release, verified
 //	rollback.done     on disk          → candidate ended, ref lock released, deployment.rejected
 //
+// protocol.pml is that protocol as a model, which make model checks in every order of its steps, with the
+// server killed in any of them.
+//
 // The package knows its stages by the interfaces in stages.go only; it starts no process, speaks no
 // git and opens no socket. Start reading at admit.go.
 package pipeline
