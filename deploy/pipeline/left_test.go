@@ -23,7 +23,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		"a ref that was not moved, then a roll back": {good, "commit ref", backTo(2), deploy.StatusAccepted},
 		"a move not recorded, then a roll back":      {good, "record ref.moved", backTo(2), deploy.StatusAccepted},
 		"a move not recorded, then a push":           {good, "record ref.moved", push(4), deploy.StatusAccepted},
-		"an end not recorded, then a push":           {bad, "record deployment.rejected", push(4), deploy.StatusInterrupted},
+		"an end not recorded, then a push":           {bad, "record deployment.rejected", push(4), deploy.StatusRejected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := settled(t)
