@@ -17,8 +17,8 @@ import (
 	"slipway/deploy/audit"
 )
 
-// recorded is what the audit log says, which everything else has to agree with.
-type recorded struct {
+// ledger is what the audit log says, which everything else has to agree with.
+type ledger struct {
 	apps     map[deploy.AppName]bool
 	serving  map[deploy.AppName]production
 	before   map[deploy.AppName]production
@@ -35,7 +35,7 @@ var statusAfter = map[deploy.EventType]deploy.Status{
 
 // readRecords reads the whole log and checks its chain, and that each deployment has one end that is
 // right by the table of docs/architecture.md.
-func (w *crashWorld) readRecords(faults bool) (*recorded, error) {
+func (w *crashWorld) readRecords(faults bool) (*ledger, error) {
 	dir := filepath.Join(w.data, "audit")
 	report, err := audit.Verify(w.t.Context(), dir)
 	if err != nil {
@@ -49,7 +49,7 @@ func (w *crashWorld) readRecords(faults bool) (*recorded, error) {
 		return nil, err
 	}
 	slices.Sort(files)
-	r := &recorded{
+	r := &ledger{
 		apps: map[deploy.AppName]bool{}, serving: map[deploy.AppName]production{}, before: map[deploy.AppName]production{},
 		status: map[deploy.Number]deploy.Status{}, app: map[deploy.Number]deploy.AppName{}, releases: map[string]bool{},
 	}
@@ -77,7 +77,7 @@ func (w *crashWorld) readRecords(faults bool) (*recorded, error) {
 	return r, errors.Join(r.wrong...)
 }
 
-func (r *recorded) take(e deploy.Event) {
+func (r *ledger) take(e deploy.Event) {
 	release := string(e.App) + "/" + e.Deployment.String()
 	switch e.Type {
 	case deploy.EventAppCreated:
@@ -135,8 +135,8 @@ func judgeStory(story []deploy.EventType, faults bool) error {
 
 // agrees waits until ref, traffic, current, history and the machine are what the audit log says. faults
 // tells that deployments may have failed by a fault, since more than the server was killed.
-func (w *crashWorld) agrees(faults bool) (*recorded, error) {
-	var r *recorded
+func (w *crashWorld) agrees(faults bool) (*ledger, error) {
+	var r *ledger
 	err := until(30*time.Second, func() error {
 		var err error
 		if r, err = w.readRecords(faults); err != nil {
@@ -151,7 +151,7 @@ func (w *crashWorld) agrees(faults bool) (*recorded, error) {
 	return r, err
 }
 
-func (w *crashWorld) appAgrees(r *recorded, app deploy.AppName) error {
+func (w *crashWorld) appAgrees(r *ledger, app deploy.AppName) error {
 	want := r.serving[app].revision
 	ref, _ := w.git("--git-dir="+filepath.Join(w.data, "repos", string(app)+".git"), "rev-parse", "-q", "--verify", "refs/heads/main").Output()
 	if got := strings.TrimSpace(string(ref)); got != want {
@@ -159,20 +159,20 @@ func (w *crashWorld) appAgrees(r *recorded, app deploy.AppName) error {
 	}
 	current, err := os.ReadFile(filepath.Join(w.data, "apps", string(app), "current", "REVISION"))
 	if got := strings.TrimSpace(string(current)); got != want || err != nil && want != "" {
-		return fmt.Errorf("%s: current is %q, recorded is %q: %v", app, got, want, err)
+		return fmt.Errorf("%s: current is %q, recorded is %q: %s", app, got, want, fmt.Sprint(err))
 	}
 	serves, err := w.get(string(app))
 	if want == "" && (err == nil || !strings.Contains(err.Error(), "503")) {
-		return fmt.Errorf("%s: serves %q though nothing is in production: %v", app, serves, err)
+		return fmt.Errorf("%s: serves %q though nothing is in production: %s", app, serves, fmt.Sprint(err))
 	}
 	if want != "" && serves != want {
-		return fmt.Errorf("%s: serves %q, recorded is %q: %v", app, serves, want, err)
+		return fmt.Errorf("%s: serves %q, recorded is %q: %s", app, serves, want, fmt.Sprint(err))
 	}
 	return nil
 }
 
 // historyAgrees compares what people are told.
-func (w *crashWorld) historyAgrees(r *recorded) error {
+func (w *crashWorld) historyAgrees(r *ledger) error {
 	out, err := w.slipway("deployments", "-n", "1000").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("slipway deployments: %w: %s", err, out)
@@ -192,7 +192,7 @@ func (w *crashWorld) historyAgrees(r *recorded) error {
 }
 
 // processesAgree looks for processes that should not be, and for those that should.
-func (w *crashWorld) processesAgree(r *recorded) error {
+func (w *crashWorld) processesAgree(r *ledger) error {
 	count := map[string]int{}
 	for _, p := range w.processes() {
 		role := p.role()
@@ -218,7 +218,7 @@ func (w *crashWorld) processesAgree(r *recorded) error {
 }
 
 // serves tells whether a sandbox is of an instance that serves.
-func (r *recorded) serves(box string) bool {
+func (r *ledger) serves(box string) bool {
 	for app, s := range r.serving {
 		if strings.HasPrefix(box, fmt.Sprintf("%s.%d.web.", app, s.release)) {
 			return true
@@ -229,10 +229,10 @@ func (r *recorded) serves(box string) bool {
 
 // ownFiles are files of the data directory that nothing has to be recorded for.
 var ownFiles = regexp.MustCompile(`^(reserve(/[0-9]+)?|slipway\.sock|host_key|slipway\.db(-wal|-shm)?|audit(/pid|/[0-9-]+\.jsonl)?|repos(/\.tmp|/\.trash)?|apps|deployments` +
-	`|hooks(/[a-z-]+|/sock)?|router(/sock(\.lock)?|/log|/table\.json|/lock)?)$`)
+	`|libexec(/slipway)?|hooks(/[a-z-]+|/sock)?|router(/sock(\.lock)?|/log|/table\.json|/lock)?)$`)
 
 // filesAgree looks for files that nobody owns.
-func (w *crashWorld) filesAgree(r *recorded) error {
+func (w *crashWorld) filesAgree(r *ledger) error {
 	return filepath.WalkDir(w.data, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) || path == w.data {
 			return nil
@@ -267,7 +267,7 @@ var (
 )
 
 // owns tells whether a file may be there, and whether its inside is to be looked at.
-func (r *recorded) owns(name string) (owned, inside bool) {
+func (r *ledger) owns(name string) (owned, inside bool) {
 	if ownFiles.MatchString(name) {
 		return true, true
 	}

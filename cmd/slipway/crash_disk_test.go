@@ -66,24 +66,12 @@ func (d *crashDisk) mount() error {
 	return nil
 }
 
-// unmount returns when the file system is gone. That is later than its mount point is free: a sandbox
-// that is still being taken down has it mounted, too.
 func (d *crashDisk) unmount() error {
-	err := until(20*time.Second, func() error {
+	return until(20*time.Second, func() error {
 		if out, err := exec.Command("umount", d.mountPoint).CombinedOutput(); err != nil {
 			return fmt.Errorf("umount: %w: %s", err, out)
 		}
 		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return until(20*time.Second, func() error {
-		devices, err := exec.Command("losetup", "-n", "-O", "NAME", "-j", d.image).Output()
-		if err == nil && len(devices) > 0 {
-			err = fmt.Errorf("%s is still in use by %s", d.image, devices)
-		}
-		return err
 	})
 }
 
@@ -100,10 +88,20 @@ func (d *crashDisk) cut() error {
 	return nil
 }
 
-// again is the disk after the power is back.
+// again is the disk after the power is back. It is a copy: the file system that was shut down is gone only
+// when no other namespace has it mounted any more, such as that of a sandbox that is being taken down, of
+// whomever, and until then to mount the image would be to mount that one.
 func (d *crashDisk) again() error {
 	if err := d.unmount(); err != nil {
 		return err
 	}
+	next := d.image + "+"
+	if out, err := exec.Command("cp", "--sparse=always", d.image, next).CombinedOutput(); err != nil {
+		return fmt.Errorf("cp: %w: %s", err, out)
+	}
+	if err := os.Remove(d.image); err != nil {
+		return err
+	}
+	d.image = next
 	return d.mount()
 }

@@ -24,7 +24,7 @@ import (
 // one each time. make crash N=2000 takes each instant once with the server killed, and then any with any
 // victim. A seed that is given again gives the same sample.
 func TestKilledAtEveryInstant(t *testing.T) {
-	runs, seed := number(t, "CRASH_RUNS", 18), number(t, "CRASH_SEED", int(time.Now().UnixNano()&0xffffff))
+	runs, seed := setting(t, "CRASH_RUNS", 18), setting(t, "CRASH_SEED", int(time.Now().UnixNano()&0xffffff))
 	t.Logf("seed %d: make crash N=%d SEED=%d", seed, runs, seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	program, app := crashProgram(t)
@@ -68,7 +68,7 @@ const (
 	pointsOfRecovery = 30
 )
 
-func number(t *testing.T, name string, otherwise int) int {
+func setting(t *testing.T, name string, otherwise int) int {
 	n, err := strconv.Atoi(os.Getenv(name))
 	if os.Getenv(name) != "" && err != nil {
 		t.Fatal(err)
