@@ -61,11 +61,11 @@ func (r ratio) String() string { return fmt.Sprintf("%.2f (%.2f–%.2f)", r.valu
 
 // atMost and atLeast say a goal and whether it was met.
 func atMost(value, goal float64, unit string) string {
-	return mark(value <= goal) + " ≤ " + number(goal) + unit
+	return mark(value <= goal) + " ≤ " + amount(goal) + unit
 }
 
 func atLeast(value, goal float64, unit string) string {
-	return mark(value >= goal) + " ≥ " + number(goal) + unit
+	return mark(value >= goal) + " ≥ " + amount(goal) + unit
 }
 
 func mark(met bool) string {
@@ -75,7 +75,7 @@ func mark(met bool) string {
 	return "✗"
 }
 
-func number(v float64) string {
+func amount(v float64) string {
 	if v == 0 || v >= 2 {
 		return fmt.Sprintf("%.0f", v)
 	}

@@ -13,21 +13,21 @@ import (
 	"slipway/deploy"
 )
 
-// recorded is what the audit log says of the times of one deployment.
-type recorded struct {
+// timings are what the audit log says of the times of one deployment.
+type timings struct {
 	at     map[deploy.EventType]time.Time
 	stages map[deploy.StageName]time.Duration
 	ended  map[deploy.StageName]time.Time
 }
 
 // records reads the audit log from its beginning.
-func (p *place) records(t *testing.T) map[deploy.Number]*recorded {
+func (p *place) records(t *testing.T) map[deploy.Number]*timings {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(p.data.Audit(), "*.jsonl"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no audit log: %v", err)
 	}
-	all := map[deploy.Number]*recorded{}
+	all := map[deploy.Number]*timings{}
 	started := map[deploy.Number]map[deploy.StageName]time.Time{}
 	for _, name := range files {
 		f, err := os.Open(name)
@@ -50,7 +50,7 @@ func (p *place) records(t *testing.T) map[deploy.Number]*recorded {
 				continue
 			}
 			if all[n] == nil {
-				all[n] = &recorded{map[deploy.EventType]time.Time{}, map[deploy.StageName]time.Duration{}, map[deploy.StageName]time.Time{}}
+				all[n] = &timings{map[deploy.EventType]time.Time{}, map[deploy.StageName]time.Duration{}, map[deploy.StageName]time.Time{}}
 				started[n] = map[deploy.StageName]time.Time{}
 			}
 			switch e.Type {
@@ -68,7 +68,7 @@ func (p *place) records(t *testing.T) map[deploy.Number]*recorded {
 }
 
 // last is the number of the newest deployment.
-func last(all map[deploy.Number]*recorded) deploy.Number {
+func last(all map[deploy.Number]*timings) deploy.Number {
 	var n deploy.Number
 	for number := range all {
 		n = max(n, number)

@@ -185,19 +185,78 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestMain can also be the process that TestKill kills.
+// TestMain can also be the process that TestKill or TestKillAtEachMoment kills.
 func TestMain(m *testing.M) {
-	dir := os.Getenv(killed)
+	dir, moment := os.Getenv(killed), os.Getenv(killMoment)
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	if err := appendForEver(dir); err != nil {
+	appending := appendForEver
+	if moment != "" {
+		appending = func(dir string) error { return appendOnce(dir, moment) }
+	}
+	if err := appending(dir); err != nil {
 		fmt.Println(err)
 	}
 }
 
-// killed is where the process to be killed finds its log.
-const killed = "SLIPWAY_TEST_AUDIT"
+// killed is where the process to be killed finds its log, killMoment at which moment it is to die.
+const (
+	killed     = "SLIPWAY_TEST_AUDIT"
+	killMoment = "SLIPWAY_TEST_AUDIT_MOMENT"
+)
+
+// appendOnce appends an event and is killed on the way.
+func appendOnce(dir, moment string) error {
+	l, err := audit.OpenToBeKilled(dir, moment, audit.Config{Now: newClock().Now})
+	if err != nil {
+		return err
+	}
+	_, err = l.Append(context.Background(), event(7))
+	return fmt.Errorf("it lived on, %w", err)
+}
+
+// TestKillAtEachMoment kills a process before, in and after the write of an event, and after its sync. What
+// was not written is not there, what was is whole, and the log goes on after it.
+func TestKillAtEachMoment(t *testing.T) {
+	for moment, want := range map[string]uint64{
+		audit.BeforeWrite: 1,
+		audit.InWrite:     2, // the first event, and that the torn line was repaired
+		audit.BeforeSync:  2, // nobody was told, but the machine did not go down with the process
+		audit.AfterSync:   2,
+	} {
+		t.Run(moment, func(t *testing.T) {
+			dir := t.TempDir()
+			l := open(t, dir, newClock())
+			first, err := l.Append(t.Context(), event(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Close()
+			appender := exec.CommandContext(t.Context(), os.Args[0])
+			appender.Env = append(os.Environ(), killed+"="+dir, killMoment+"="+moment)
+			if out, err := appender.CombinedOutput(); err == nil || appender.ProcessState.String() != "signal: killed" {
+				t.Fatalf("the appender was not killed: %v, %s", err, out)
+			}
+			l = open(t, dir, newClock())
+			if head := l.Head().Sequence; head != want {
+				t.Errorf("the log ends with event %d, want %d", head, want)
+			}
+			next, err := l.Append(t.Context(), event(2))
+			if err != nil || next.Sequence != want+1 {
+				t.Errorf("the next event has the sequence %d, error %v", next.Sequence, err)
+			}
+			if report := verify(t, dir, l.Head()); !report.OK() {
+				t.Errorf("the log does not verify: %v", report.Findings)
+			}
+			for e, err := range l.Events(1) {
+				if err != nil || e.Sequence == 1 && e.ID != first.ID {
+					t.Errorf("event %d, error %v", e.Sequence, err)
+				}
+			}
+		})
+	}
+}
 
 // appendForEver appends events of many sizes and prints the sequence of each when it is confirmed.
 func appendForEver(dir string) error {
