@@ -12,13 +12,15 @@ SEED      ?=
 LINT_VERSION := v2.15.0
 GOLANGCI     ?= .tools/golangci-lint-$(LINT_VERSION)
 
+OAPI_VERSION := v2.8.2
+
 # The version is stamped below; what git says of the checkout is not needed twice.
 BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath
 
-.PHONY: help build test lint model fuzz crash bench demo check clean
+.PHONY: help build generate test lint model fuzz crash bench demo check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/slipway, one static binary
 	$(BUILD) -ldflags '-s -w' -o cmd/slipway/libexec/slipway-hook ./cmd/slipway-hook
@@ -34,6 +36,9 @@ test: build ## install what the tests need, and run them with the race detector
 	cd examples/node && npm test --silent
 	cd examples/python && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest
 	cd examples/procfile && $(MAKE) --no-print-directory test
+
+generate: ## make the API's types and routes of api/openapi.yaml
+	$(GO) run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@$(OAPI_VERSION) -config api/generate.yaml api/openapi.yaml
 
 lint: $(GOLANGCI) ## run golangci-lint, the import rules included, and check the scripts' syntax
 	$(GOLANGCI) run ./...
@@ -72,6 +77,8 @@ demo: build ## play the story with real git and ssh; ARGS=-once ends by itself
 
 check: ## what every commit passes: build, lint, tests, tidy modules, no files left behind
 	@mkdir -p .tools && git status --porcelain >.tools/status.before
+	$(MAKE) generate
+	@git diff --exit-code -- api/generated.go || { echo "api/generated.go was not made of api/openapi.yaml: commit what make generate wrote"; exit 1; }
 	$(MAKE) build lint model test
 	$(GO) mod tidy -diff
 	@git status --porcelain | diff .tools/status.before - || { echo "make check changed or left the files above"; exit 1; }

@@ -38,6 +38,9 @@ func (l Layout) Aside() string { return l.at("libexec", "slipway") }
 // Router is the folder of the router's socket and state; mode 0700.
 func (l Layout) Router() string { return l.at("router") }
 
+// ACME is the folder of certificates that an authority gave; mode 0700.
+func (l Layout) ACME() string { return l.at("acme") }
+
 // Reserve is room for records where the disk is full otherwise.
 func (l Layout) Reserve() string { return l.at("reserve") }
 

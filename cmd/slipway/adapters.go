@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/audit"
 	"slipway/deploy/control"
 	"slipway/deploy/monitor"
 	"slipway/deploy/release"
@@ -44,6 +45,33 @@ type engineOf struct{ *release.Local }
 func (e engineOf) OneOff(ctx context.Context, t deploy.Target, n deploy.Number, command []string, std control.Stdio) (control.OneOffResult, error) {
 	r, err := e.Local.OneOff(ctx, t, n, command, sandbox.Stdio{In: std.In, Out: std.Out, Err: std.Err})
 	return control.OneOffResult{ExitCode: r.ExitCode, Struck: r.Struck}, err
+}
+
+// trail is the audit log as control asks for it.
+type trail struct {
+	layout   deploy.Layout
+	recorder *audit.Recorder
+}
+
+func (t trail) State() deploy.ChainState {
+	head := t.recorder.Head()
+	return deploy.ChainState{Sequence: head.Sequence, Hash: head.Hash, Behind: t.recorder.Behind()}
+}
+
+func (t trail) Verify(ctx context.Context) (deploy.ChainReport, deploy.Event, error) {
+	known := []audit.Head{t.recorder.Head()}
+	found, err := verifyAll(ctx, t.layout, known)
+	if err != nil {
+		return deploy.ChainReport{}, deploy.Event{}, err
+	}
+	report := deploy.ChainReport{
+		Files: found.Files, Events: found.Events, More: found.More,
+		Head: deploy.ChainState{Sequence: found.Head.Sequence, Hash: found.Head.Hash},
+	}
+	for _, f := range found.Findings {
+		report.Findings = append(report.Findings, deploy.ChainFinding{Kind: string(f.Kind), File: f.File, Line: f.Line, Detail: f.Detail})
+	}
+	return report, verifiedEvent(found, len(known)), nil
 }
 
 // overSSH runs commands with the rights of the key.

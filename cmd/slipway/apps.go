@@ -27,7 +27,7 @@ func (c *commands) appCreate(ctx context.Context, who deploy.Caller, args []stri
 	if *format != "sha1" && *format != "sha256" {
 		return usageError("-object-format is sha1 or sha256")
 	}
-	app, err := c.control.CreateApp(ctx, who, control.NewApp{Name: name, Branch: *branch, ObjectFormat: *format})
+	app, err := c.control.CreateApp(ctx, who, deploy.NewApp{Name: name, Branch: *branch, ObjectFormat: *format})
 	if err != nil {
 		return err
 	}

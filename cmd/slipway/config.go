@@ -48,8 +48,18 @@ type config struct {
 	MinFree       string `toml:"min_free"`
 	ClientTimeout string `toml:"client_timeout"`
 
+	TLS            tlsConfig `toml:"tls"`
+	TrustedProxies []string  `toml:"trusted_proxies"`
+	Metrics        string    `toml:"metrics"`
+
 	layout deploy.Layout
 }
+
+// Who may read the metrics.
+const (
+	metricsByToken = "token"
+	metricsPublic  = "public"
+)
 
 func defaultConfig() config {
 	return config{
@@ -57,7 +67,7 @@ func defaultConfig() config {
 		Sandbox: string(sandbox.ModeBubblewrap), Egress: []string{"*"}, MaxPush: "1GiB",
 		Memory: "2GiB", Processes: 512, Disk: "8GiB", FileSize: "4GiB",
 		KeepLogs: "90d", KeepRejected: 200, Cache: "10GiB", MinFree: "1GiB",
-		ClientTimeout: "1m",
+		ClientTimeout: "1m", Metrics: metricsByToken,
 	}
 }
 
@@ -115,6 +125,15 @@ func (c *config) readFile(name string) error {
 func (c *config) check() error {
 	if c.Sandbox != string(sandbox.ModeBubblewrap) && c.Sandbox != string(sandbox.ModeNone) {
 		return fmt.Errorf(`sandbox = %q: it is "bubblewrap" or "none"`, c.Sandbox)
+	}
+	if c.Metrics != metricsByToken && c.Metrics != metricsPublic {
+		return fmt.Errorf(`metrics = %q: it is "token" or "public"`, c.Metrics)
+	}
+	if _, err := ipExtractor(c.TrustedProxies); err != nil {
+		return err
+	}
+	if err := c.TLS.check(); err != nil {
+		return err
 	}
 	for key, value := range map[string]string{"max_push": c.MaxPush, "memory": c.Memory, "disk": c.Disk, "file_size": c.FileSize, "cache": c.Cache, "min_free": c.MinFree} {
 		if _, err := parseSize(value); err != nil {

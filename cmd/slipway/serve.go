@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"slipway/api/metrics"
 	"slipway/deploy"
 	"slipway/deploy/audit"
 	"slipway/deploy/checkout"
@@ -72,6 +73,7 @@ type server struct {
 	git        *gitserver.Server
 	control    *control.Control
 	commands   *commands
+	metrics    *metrics.Metrics
 	addresses  pipeline.Addresses
 	points     killPoints
 	ended      chan struct{} // closed by the command shutdown
@@ -120,8 +122,9 @@ func (s *server) run(ctx context.Context, std stdio) error {
 		if listener, err = listenControl(s.config.layout.Socket(), s.commands, s.logger); err == nil {
 			front.Go(func() error { return s.failing(stop, s.git.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, listener.Run(pushing)) })
-			front.Go(func() error { return s.failing(stop, s.health(pushing)) })
+			front.Go(func() error { return s.failing(stop, s.web(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.control.Run(pushing)) })
+			front.Go(func() error { return s.failing(stop, s.observe(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.pipeline.Tend(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.trees.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.retention.Run(pushing)) })

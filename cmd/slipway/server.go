@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"slipway/deploy"
-	"slipway/deploy/control"
 )
 
 // status says what runs, who is next, and whether it is safe.
@@ -36,7 +35,7 @@ func (c *commands) status(ctx context.Context, who deploy.Caller, args []string,
 	return nil
 }
 
-func (c *commands) printStanding(s control.Standing, std stdio) {
+func (c *commands) printStanding(s deploy.Standing, std stdio) {
 	fmt.Fprintf(std.out, "\n%s  %s\n", s.App.Name, serving(s.State))
 	if s.State.Frozen != "" {
 		fmt.Fprintf(std.out, "  FROZEN since %s: %s\n", s.State.FrozenAt.UTC().Format("2006-01-02 15:04 UTC"), s.State.Frozen)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"slipway/deploy"
-	"slipway/deploy/control"
 )
 
 func (c *commands) tokenCreate(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
@@ -19,7 +18,7 @@ func (c *commands) tokenCreate(ctx context.Context, who deploy.Caller, args []st
 	if err != nil {
 		return err
 	}
-	n := control.NewToken{Name: names[0]}
+	n := deploy.NewToken{Name: names[0]}
 	if n.Limit.Role, err = deploy.ParseRole(*roleName); err != nil {
 		return usageError(err.Error())
 	}

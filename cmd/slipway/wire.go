@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"slipway/api/metrics"
 	"slipway/cmd/slipway/aside"
 	"slipway/deploy/build"
 	"slipway/deploy/control"
@@ -99,10 +100,11 @@ func (s *server) wirePipeline(beside string, proxy *egress.Proxy, elsewhere *htt
 func (s *server) wireCommands() {
 	s.control = control.New(control.Config{
 		Layout: s.config.layout, Records: s.store, Recorder: s.recorder, Pipeline: s.pipeline, Engine: engineOf{s.engine}, Variables: s.variables,
-		Places: s.places(), Refs: s.repos,
+		Places: s.places(), Refs: s.repos, Sources: s.repos, Trail: trail{s.config.layout, s.recorder},
 		Mask:   func(values map[string]string, text string) string { return mask.New(values).String(text) },
 		Logger: s.logger,
 	})
+	s.metrics = metrics.New(metricsSource{s}, s.logger)
 	s.commands = &commands{
 		layout: s.config.layout, store: s.store, recorder: s.recorder,
 		control: s.control, engine: s.engine, pipeline: s.pipeline, variables: s.variables, addresses: s.addresses, sandbox: s.sandbox.Check,

@@ -7,15 +7,8 @@ import (
 	"slipway/deploy"
 )
 
-// NewApp is an app to be made.
-type NewApp struct {
-	Name         deploy.AppName
-	Branch       string // that is gated; main if empty
-	ObjectFormat string // sha1 or sha256; sha1 if empty
-}
-
 // CreateApp makes an app with an empty repository.
-func (c *Control) CreateApp(ctx context.Context, who deploy.Caller, n NewApp) (deploy.App, error) {
+func (c *Control) CreateApp(ctx context.Context, who deploy.Caller, n deploy.NewApp) (deploy.App, error) {
 	if err := NeedAdmin(who); err != nil {
 		return deploy.App{}, err
 	}
@@ -44,7 +37,7 @@ func (c *Control) CreateApp(ctx context.Context, who deploy.Caller, n NewApp) (d
 }
 
 // planned is an app as it would be recorded, but for its ID.
-func (c *Control) planned(n NewApp) (deploy.App, error) {
+func (c *Control) planned(n deploy.NewApp) (deploy.App, error) {
 	if _, err := deploy.ParseAppName(string(n.Name)); err != nil {
 		return deploy.App{}, deploy.Reject(deploy.CodeUsage, "%v", err)
 	}

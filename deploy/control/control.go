@@ -22,6 +22,8 @@ type Config struct {
 	Variables Variables
 	Places    Places
 	Refs      Refs
+	Sources   Sources
+	Trail     Trail
 	Mask      func(values map[string]string, text string) string // text without the values
 	Logger    *slog.Logger
 }
@@ -29,8 +31,9 @@ type Config struct {
 // Control answers people. Its methods are safe for concurrent use.
 type Control struct {
 	Config
-	making sync.Mutex // of apps, each of which needs an ID of its own
-	begun  begun
+	making    sync.Mutex // of apps, each of which needs an ID of its own
+	verifying sync.Mutex
+	begun     begun
 }
 
 // New makes a control. It starts nothing.

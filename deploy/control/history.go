@@ -36,14 +36,8 @@ func (c *Control) Events(ctx context.Context, who deploy.Caller, f deploy.EventF
 	return c.Records.Events(ctx, f)
 }
 
-// StageRecord is a stage with what it left behind.
-type StageRecord struct {
-	deploy.Stage
-	deploy.StageData
-}
-
 // Stages returns a deployment and its stages in the order they began.
-func (c *Control) Stages(ctx context.Context, who deploy.Caller, n deploy.Number) (deploy.Deployment, []StageRecord, error) {
+func (c *Control) Stages(ctx context.Context, who deploy.Caller, n deploy.Number) (deploy.Deployment, []deploy.StageRecord, error) {
 	d, err := c.Deployment(ctx, who, n, deploy.RightRead)
 	if err != nil {
 		return d, nil, err
@@ -52,13 +46,13 @@ func (c *Control) Stages(ctx context.Context, who deploy.Caller, n deploy.Number
 	if err != nil {
 		return d, nil, err
 	}
-	all := make([]StageRecord, len(stages))
+	all := make([]deploy.StageRecord, len(stages))
 	for i, s := range stages {
 		data, err := c.Records.StageData(ctx, n, s.Name)
 		if err != nil {
 			return d, nil, err
 		}
-		all[i] = StageRecord{Stage: s, StageData: data}
+		all[i] = deploy.StageRecord{Stage: s, StageData: data}
 	}
 	return d, all, nil
 }
@@ -103,4 +97,10 @@ func (c *Control) Cancel(ctx context.Context, who deploy.Caller, n deploy.Number
 		return err
 	}
 	return c.Pipeline.Cancel(d.Number, who.Actor, reason)
+}
+
+// MeasurementsPath returns the file of what a deployment's watch measured. It may not be there.
+func (c *Control) MeasurementsPath(ctx context.Context, who deploy.Caller, n deploy.Number) (string, error) {
+	d, err := c.Deployment(ctx, who, n, deploy.RightRead)
+	return filepath.Join(c.Layout.Deployment(d.Number), "monitor.jsonl"), err
 }

@@ -93,3 +93,16 @@ type Places interface {
 type Refs interface {
 	Resolve(ctx context.Context, app deploy.AppName, ref deploy.RefName) (deploy.OID, error)
 }
+
+// Sources are the contents of the apps' repositories.
+type Sources interface {
+	Commits(ctx context.Context, app deploy.AppName, from, to deploy.OID, most int) (deploy.History, error)
+	Diff(ctx context.Context, app deploy.AppName, from, to deploy.OID, limits deploy.DiffLimits) (deploy.Diff, error)
+}
+
+// Trail is the audit log.
+type Trail interface {
+	State() deploy.ChainState
+	// Verify reads all of it. It returns the event that records what was found.
+	Verify(ctx context.Context) (deploy.ChainReport, deploy.Event, error)
+}

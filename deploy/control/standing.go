@@ -7,22 +7,6 @@ import (
 	"slipway/deploy"
 )
 
-// Standing is how a target stands: what the records say, and what can be seen.
-type Standing struct {
-	App       deploy.App
-	Role      deploy.Role // the caller's
-	State     deploy.TargetState
-	Instances []Running // of the release that serves by the records
-	Drift     string    // how production is not what the records say; empty if it is
-	Queue     []deploy.Waiting
-}
-
-// Running is an instance as it is now.
-type Running struct {
-	deploy.Instance
-	State deploy.InstanceState
-}
-
 // State returns what the records say of an app's production.
 func (c *Control) State(ctx context.Context, who deploy.Caller, app deploy.AppName) (deploy.TargetState, error) {
 	if _, err := c.App(ctx, who, app, deploy.RightRead); err != nil {
@@ -32,24 +16,24 @@ func (c *Control) State(ctx context.Context, who deploy.Caller, app deploy.AppNa
 }
 
 // Standing tells how an app's production stands.
-func (c *Control) Standing(ctx context.Context, who deploy.Caller, name deploy.AppName) (Standing, error) {
+func (c *Control) Standing(ctx context.Context, who deploy.Caller, name deploy.AppName) (deploy.Standing, error) {
 	app, role, err := c.access(ctx, who, name, deploy.RightRead)
 	if err != nil {
-		return Standing{}, err
+		return deploy.Standing{}, err
 	}
-	s := Standing{App: app, Role: role, Queue: c.queueOf(name)}
+	s := deploy.Standing{App: app, Role: role, Queue: c.queueOf(name)}
 	if s.State, err = c.Records.TargetState(ctx, production(name)); err != nil {
-		return Standing{}, err
+		return deploy.Standing{}, err
 	}
 	if s.Instances, err = c.running(ctx, s.State); err != nil {
-		return Standing{}, err
+		return deploy.Standing{}, err
 	}
 	s.Drift, err = c.drift(ctx, s)
 	return s, err
 }
 
 // running looks at what runs of the release that serves.
-func (c *Control) running(ctx context.Context, s deploy.TargetState) ([]Running, error) {
+func (c *Control) running(ctx context.Context, s deploy.TargetState) ([]deploy.RunningInstance, error) {
 	if s.Serving == 0 {
 		return nil, nil
 	}
@@ -57,19 +41,19 @@ func (c *Control) running(ctx context.Context, s deploy.TargetState) ([]Running,
 	if err != nil {
 		return nil, err
 	}
-	var all []Running
+	var all []deploy.RunningInstance
 	for _, i := range instances {
 		state, err := c.Engine.Inspect(ctx, i)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Running{Instance: i, State: state})
+		all = append(all, deploy.RunningInstance{Instance: i, State: state})
 	}
 	return all, nil
 }
 
 // drift compares production with the records. While a deployment is in work they differ rightly.
-func (c *Control) drift(ctx context.Context, s Standing) (string, error) {
+func (c *Control) drift(ctx context.Context, s deploy.Standing) (string, error) {
 	if len(s.Queue) > 0 {
 		return "", nil
 	}

@@ -18,19 +18,12 @@ import (
 // A token's secret is slipway_ID_RANDOM, so that scanners of source code find it. RANDOM has 130 bits.
 var secretPattern = regexp.MustCompile(`^slipway_([a-z2-7]{10})_([a-z2-7]{26})$`)
 
-// NewToken is a token to be made.
-type NewToken struct {
-	Name    string
-	Limit   deploy.Limit
-	Expires time.Duration // from now; zero for never
-}
-
 // maxTokens is how many tokens one user may have that were not revoked.
 const maxTokens = 100
 
 // CreateToken makes a token that stands for the caller's user, with at most the limit's rights. It
 // returns the secret, which is kept nowhere.
-func (c *Control) CreateToken(ctx context.Context, who deploy.Caller, n NewToken) (deploy.Token, string, error) {
+func (c *Control) CreateToken(ctx context.Context, who deploy.Caller, n deploy.NewToken) (deploy.Token, string, error) {
 	if err := c.mayCreate(ctx, who, n); err != nil {
 		return deploy.Token{}, "", err
 	}
@@ -48,7 +41,7 @@ func (c *Control) CreateToken(ctx context.Context, who deploy.Caller, n NewToken
 
 var tokenName = regexp.MustCompile(`^[\pL\pN][\pL\pN ._@/:+-]{0,99}$`)
 
-func (c *Control) mayCreate(ctx context.Context, who deploy.Caller, n NewToken) error {
+func (c *Control) mayCreate(ctx context.Context, who deploy.Caller, n deploy.NewToken) error {
 	if !whole(who) {
 		return deploy.Reject(deploy.CodeForbidden, "a token with less than your own rights cannot make tokens").
 			WithHint("make it by your key: ssh HOST token create NAME")
