@@ -103,6 +103,12 @@ func (c *commands) stop(_ context.Context, who deploy.Caller, args []string, std
 		return deploy.Reject(deploy.CodeForbidden, "only the operator at the server may shut it down").WithHint("on the server: slipway shutdown")
 	}
 	fmt.Fprintln(std.out, "ending the server, its router and every instance")
+	for _, w := range c.control.Pipeline.Queue() {
+		if w.Place == 0 && (w.Stage == deploy.StageSwitch || w.Stage == deploy.StageMonitor) {
+			fmt.Fprintf(std.out, "waiting for the verdict on deployment %d of %s by %s (%s for %s), for at most %s\n",
+				w.Number, w.Target.App, w.User, w.Where(), time.Since(w.Since).Round(time.Second), stopTimeout)
+		}
+	}
 	c.shutdown()
 	return nil
 }
