@@ -47,6 +47,7 @@ func TestBench(t *testing.T) {
 		{"router", benchRouter},
 		{"tree", benchTree},
 		{"memory", benchMemory},
+		{"history", benchHistory},
 	}
 	ran := 0
 	for _, part := range parts {
