@@ -8,6 +8,7 @@ FUZZTIME  ?= 10s
 ARGS      ?=
 N         ?= 1000
 SEED      ?=
+MINUTES   ?= 10
 
 LINT_VERSION := v2.15.0
 GOLANGCI     ?= .tools/golangci-lint-$(LINT_VERSION)
@@ -17,7 +18,7 @@ OAPI_VERSION := v2.8.2
 # The version is stamped below; what git says of the checkout is not needed twice.
 BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath
 
-.PHONY: help build generate test lint model fuzz crash bench demo check clean
+.PHONY: help build generate test lint model fuzz crash soak bench demo check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +67,10 @@ crash: build ## kill the server, what it keeps and the power N (1000) times; SEE
 	@.ci/need git=git bwrap=bubblewrap ssh=openssh-client
 	@PATH=$$PATH:/usr/sbin .ci/need mkfs.ext4=e2fsprogs losetup=mount
 	CRASH_RUNS=$(N) CRASH_SEED=$(SEED) $(GO) test -count 1 -timeout 24h -v -run '^TestKilledAtEveryInstant$$' ./cmd/slipway
+
+soak: build ## have four developers push to ten apps for MINUTES (10); SEED repeats a choice
+	@.ci/need git=git bwrap=bubblewrap ssh=openssh-client
+	SOAK_MINUTES=$(MINUTES) SOAK_SEED=$(SEED) $(GO) test -count 1 -timeout 24h -v -run '^TestSideBySide$$' ./cmd/slipway
 
 bench: build ## measure beside OpenSSH, bubblewrap and other proxies; writes docs/benchmarks.md
 	@.ci/need git=git bwrap=bubblewrap ssh=openssh-client

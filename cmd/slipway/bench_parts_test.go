@@ -37,19 +37,19 @@ func benchRouter(t *testing.T, p *place, r *report) {
 	s.row("no proxy", m.spread("direct-req/s"), "", "")
 }
 
-// metrics are what a Go benchmark reports, by unit. Beside each of a benchmark that is run here there are
+// reported is what a Go benchmark reports, by unit. Beside each of a benchmark that is run here there are
 // those of its 10th and 90th percentile.
-type metrics map[string]float64
+type reported map[string]float64
 
-func (m metrics) spread(unit string) string {
+func (m reported) spread(unit string) string {
 	return fmt.Sprintf("%.0f (%.0f–%.0f)", m[unit], m["p10-"+unit], m["p90-"+unit])
 }
 
-func (m metrics) ratio(unit string) string {
+func (m reported) ratio(unit string) string {
 	return ratio{m[unit], m["p10-"+unit], m["p90-"+unit]}.String()
 }
 
-func milliseconds(m metrics, name string) string {
+func milliseconds(m reported, name string) string {
 	unit := "ms/" + name
 	return fmt.Sprintf("%s ms (%s–%s)", digits(m[unit]), digits(m["p10-"+unit]), digits(m["p90-"+unit]))
 }
@@ -57,14 +57,14 @@ func milliseconds(m metrics, name string) string {
 var metricPattern = regexp.MustCompile(`([0-9.e+]+) ([^\s]+)`)
 
 // goBenchmark runs one benchmark so many times and returns its metrics.
-func goBenchmark(t *testing.T, p *place, pkg, name string, times int) metrics {
+func goBenchmark(t *testing.T, p *place, pkg, name string, times int) reported {
 	t.Helper()
 	out := p.run(t, "../..", "go", "test", "-run", "^$", "-bench", "^"+name+"$", "-benchtime", fmt.Sprintf("%dx", times), pkg)
 	for line := range strings.Lines(out) {
 		if !strings.HasPrefix(line, name) {
 			continue
 		}
-		m := metrics{}
+		m := reported{}
 		for _, found := range metricPattern.FindAllStringSubmatch(line, -1) {
 			if v, err := strconv.ParseFloat(found[1], 64); err == nil {
 				m[found[2]] = v
