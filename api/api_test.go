@@ -121,7 +121,7 @@ func TestChanges(t *testing.T) {
 	w.deployed(1, "shop", "alice", "x")
 	w.want(204, token, "PUT", "/api/v1/deployments/1/regression", `{"reason":"the cart was empty"}`)
 	res, body := w.ask(token, "POST", "/api/v1/apps/shop/rollback", `{"of":1,"reason":"slow"}`)
-	if res.StatusCode != 202 || res.Header.Get("Location") != "/api/v1/deployments/77" {
+	if res.StatusCode != http.StatusAccepted || res.Header.Get("Location") != "/api/v1/deployments/77" {
 		t.Errorf("%s, Location %q: %s", res.Status, res.Header.Get("Location"), body)
 	}
 	w.want(404, token, "POST", "/api/v1/apps/shop/redeploy", `{"of":99}`)

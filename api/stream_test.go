@@ -28,7 +28,7 @@ func (w *world) listen(token, path, from string) *listener {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 	w.Cleanup(cancel)
-	r, err := http.NewRequestWithContext(ctx, "GET", w.server.URL+path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+path, nil)
 	w.must(err)
 	r.Header.Set("Authorization", "Bearer "+token)
 	if from != "" {
@@ -37,7 +37,7 @@ func (w *world) listen(token, path, from string) *listener {
 	res, err := http.DefaultClient.Do(r)
 	w.must(err)
 	w.Cleanup(func() { res.Body.Close() })
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
 		w.Fatalf("%s, %s", res.Status, res.Header.Get("Content-Type"))
 	}
 	return &listener{world: w, body: bufio.NewReader(res.Body), end: cancel, last: from}

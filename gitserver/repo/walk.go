@@ -105,7 +105,7 @@ func (c commits) Less(i, j int) bool {
 	return c[i].commit.Committer.When.After(c[j].commit.Committer.When)
 }
 func (c commits) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
-func (c *commits) Push(v any)   { *c = append(*c, v.(*visited)) } //nolint:errcheck // container/heap hands on what walk pushes
+func (c *commits) Push(v any)   { *c = append(*c, v.(*visited)) } // container/heap hands on what walk pushes
 func (c *commits) Pop() any {
 	old := *c
 	v := old[len(old)-1]
