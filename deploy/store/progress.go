@@ -153,7 +153,7 @@ func (c change) ended(status deploy.Status) error {
 		"finished_at": at(c.e.At), "settled": true,
 	}
 	if status == deploy.StatusRejected || status == deploy.StatusErrored {
-		columns["signature"] = signature(why)
+		columns["signature"] = why.Signature()
 	}
 	if err := c.update(columns); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package store
+package deploy
 
 import (
 	"regexp"
@@ -6,8 +6,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"slipway/deploy"
 )
 
 // Bounds of a signature, in bytes and lines.
@@ -18,10 +16,10 @@ const (
 	maxLooked         = 50 // lines of the output are looked at
 )
 
-// signature is what failures of the same cause have in common: the message, and below it the first lines
+// Signature is what failures of the same cause have in common: the message, and below it the first lines
 // of the output that tell of a failure, or its last ones if none does. What is different each time is
 // masked: numbers, addresses, ids, paths, times, spans of time, temporary names.
-func signature(r deploy.Rejection) string {
+func (r *Rejection) Signature() string {
 	lines := []string{normalised(r.Message)}
 	for _, l := range telling(r.Tail) {
 		if l = normalised(l); l != "" && !slices.Contains(lines, l) {

@@ -1,12 +1,10 @@
-package store
+package deploy
 
 import (
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
-
-	"slipway/deploy"
 )
 
 // TestNormalised: what differs from one time to the next is masked, and what tells the cause is not.
@@ -41,23 +39,23 @@ func TestNormalised(t *testing.T) {
 }
 
 func TestSignature(t *testing.T) {
-	failed := func(tail ...string) deploy.Rejection {
-		return deploy.Rejection{Message: `test set "unit" failed (exit status 1)`, Tail: tail}
+	failed := func(tail ...string) *Rejection {
+		return &Rejection{Message: `test set "unit" failed (exit status 1)`, Tail: tail}
 	}
-	alike := [][2]deploy.Rejection{
+	alike := [][2]*Rejection{
 		{failed("$ make test", "ok  shop/a 0.01s", "--- FAIL: TestTotal (0.00s)", "    cart_test.go:12: got 3, want 2"),
 			failed("$ make test", "ok  shop/a 0.31s", "ok  shop/b 7s", "--- FAIL: TestTotal (0.02s)", "    cart_test.go:19: got 4, want 2")},
 		{failed("listening on 127.0.0.1:4321", "done"), failed("listening on 127.0.0.1:99", "done")},
 	}
 	for _, pair := range alike {
-		if a, b := signature(pair[0]), signature(pair[1]); a != b {
+		if a, b := pair[0].Signature(), pair[1].Signature(); a != b {
 			t.Errorf("these are the same failure:\n%s\n\n%s", a, b)
 		}
 	}
-	if a, b := signature(failed("--- FAIL: TestTotal (0.00s)")), signature(failed("--- FAIL: TestTax (0.00s)")); a == b {
+	if a, b := failed("--- FAIL: TestTotal (0.00s)").Signature(), failed("--- FAIL: TestTax (0.00s)").Signature(); a == b {
 		t.Errorf("two tests that fail look the same: %s", a)
 	}
-	if got, want := signature(failed()), `test set "unit" failed (exit status <n>)`; got != want {
+	if got, want := failed().Signature(), `test set "unit" failed (exit status <n>)`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -67,9 +65,9 @@ func FuzzSignature(f *testing.F) {
 	f.Add("\xff\x1b[", "é/é/1.1.1.1:1 2026-11-22T1")
 	f.Add("550e8400-e29b-41d4-a716-446655440000", "tmp.1 \u0085 "+strings.Repeat("9", 5000))
 	f.Fuzz(func(t *testing.T, message, output string) {
-		r := deploy.Rejection{Message: message, Tail: strings.Split(output, "\n")}
-		got := signature(r)
-		if got != signature(r) {
+		r := Rejection{Message: message, Tail: strings.Split(output, "\n")}
+		got := r.Signature()
+		if got != r.Signature() {
 			t.Errorf("%q has two signatures", output)
 		}
 		if len(got) > maxSignature || !utf8.ValidString(got) {
