@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 			"people": peopleInScript, "get": getInScript, "await-log": awaitLog, "await-get": awaitGet,
 			"old-audit": oldAudit, "small-audit": smallAudit, "fill-audit": fillAudit, "room-for-audit": roomForAudit,
 			"small-disk": smallDisk, "push-into-little": pushIntoLittle, "push-full": pushFull,
-			"harm": harm, "unharmed": unharmed,
+			"harm": harm, "unharmed": unharmed, "postgres": postgres,
 		},
 	})
 }
