@@ -153,6 +153,9 @@ func (w *crashWorld) settle(faults bool) {
 	}
 	w.visitors.allow(false, w.serving.revision)
 	answers, wrong := w.visitors.seen()
+	if answers == 0 && w.last > firstPushes {
+		w.t.Error("nobody has visited the app meanwhile")
+	}
 	if len(wrong) > 0 {
 		w.t.Errorf("of %d answers these should not have been:\n%s", answers, strings.Join(wrong, "\n"))
 	}

@@ -99,7 +99,7 @@ func newCrashWorld(t *testing.T, program, app string) *crashWorld {
 	}
 	w.makeClone(app)
 	w.visitors = startVisitors(t, w.ports[2])
-	for range 3 {
+	for range firstPushes {
 		w.commit()
 		w.run(w.git("push", "-q", "alice", "HEAD:main"))
 	}
@@ -109,6 +109,9 @@ func newCrashWorld(t *testing.T, program, app string) *crashWorld {
 	}
 	return w
 }
+
+// firstPushes are made before anybody visits.
+const firstPushes = 3
 
 // withoutDisk says what is not tested where there is no disk for a power cut.
 func (w *crashWorld) withoutDisk(why error) {
