@@ -182,7 +182,6 @@ type Log struct {
 	Total  int  // lines
 	Before int  // lines left out above those shown
 	Blocks [][]Line
-	Offset int64  // bytes of the file that the lines end at, from where live lines follow
 	Whole  string // the address of all of it as text
 	Page   string // the address of it on a page of its own
 }
