@@ -1,0 +1,174 @@
+package webui
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"slipway/deploy"
+)
+
+// Config is what a [Site] is wired from. Every field is needed.
+type Config struct {
+	Control  Control
+	Sessions Sessions
+	IP       func(*http.Request) string // where a request comes from
+	Places   Places
+	Secure   bool            // the pages are served by TLS, so cookies are sent by TLS only
+	Stopping <-chan struct{} // closed when live streams have to end
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Places are the addresses that pages tell people.
+type Places interface {
+	SSH() string                 // what a command begins with: ssh -p 2222 host
+	Clone(deploy.AppName) string // an app's repository
+	App(deploy.AppName) string   // where an app answers
+}
+
+// Site serves the pages. It is safe for concurrent use.
+type Site struct {
+	Config
+	pages   *Pages
+	handler http.Handler
+}
+
+// New makes a site. It starts nothing.
+func New(c Config) (*Site, error) {
+	pages, err := NewPages()
+	if err != nil {
+		return nil, err
+	}
+	s := &Site{Config: c, pages: pages}
+	s.handler = strict(http.NewCrossOriginProtection().Handler(s.routes()))
+	return s, nil
+}
+
+// ServeHTTP answers whatever is not the API's.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// action answers a request of somebody who is signed in. Its error is shown as a page.
+type action func(w http.ResponseWriter, r *http.Request, who deploy.Caller) error
+
+// routes is every address of the site.
+func (s *Site) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /static/", s.pages.assets)
+	return mux
+}
+
+// signedIn lets through who is signed in; others are sent to the page where one signs in.
+func (s *Site) signedIn(do action) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := s.Caller(r)
+		if errors.Is(err, deploy.ErrNotFound) {
+			s.toSignIn(w, r)
+			return
+		}
+		if err == nil {
+			err = do(w, r, who)
+		}
+		if err != nil && r.Context().Err() == nil {
+			s.problem(w, r, who, err)
+		}
+	})
+}
+
+// toSignIn sends a reader to the sign-in page, and back after it; what was to be changed is not repeated.
+func (s *Site) toSignIn(w http.ResponseWriter, r *http.Request) {
+	address := "/login"
+	if r.Method == http.MethodGet && r.URL.Path != "/" {
+		address += "?" + query("next", r.URL.RequestURI())
+	}
+	http.Redirect(w, r, address, http.StatusSeeOther)
+}
+
+// show writes a page.
+func (s *Site) show(w http.ResponseWriter, status int, page string, view any) error {
+	var b bytes.Buffer
+	if err := s.pages.Render(&b, page, view); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = b.WriteTo(w) // a reader who has gone is nobody's error
+	return nil
+}
+
+// frame is what a page shows around its content.
+func (s *Site) frame(who deploy.Caller, title, section string) Frame {
+	name := string(who.User)
+	if name == "" {
+		name = who.Actor.Name
+	}
+	return Frame{Title: title, Section: section, Now: s.Now(), Caller: who, Name: name}
+}
+
+// problem shows why something was not done. A fault is logged and told as one.
+func (s *Site) problem(w http.ResponseWriter, r *http.Request, who deploy.Caller, err error) {
+	p := &ProblemPage{Frame: s.frame(who, "Problem", ""), Status: http.StatusInternalServerError, Text: "Internal error; the server's log has the rest."}
+	if rejection, ok := deploy.AsRejection(err); ok {
+		p.Status, p.Text, p.Hint = statusOf(rejection.Code), rejection.Message, rejection.Hint
+	} else {
+		s.Logger.Error("answering a page", "path", r.URL.Path, "error", err)
+	}
+	if err := s.show(w, p.Status, "problem", p); err != nil {
+		s.Logger.Error("rendering a problem", "error", err)
+		http.Error(w, "internal error", http.StatusInternalServerError)
+	}
+}
+
+func statusOf(c deploy.Code) int {
+	switch c {
+	case deploy.CodeNotFound:
+		return http.StatusNotFound
+	case deploy.CodeForbidden:
+		return http.StatusForbidden
+	case deploy.CodeUnauthorized:
+		return http.StatusUnauthorized
+	case deploy.CodeExists, deploy.CodeFrozen, deploy.CodeStale:
+		return http.StatusConflict
+	case deploy.CodeUnavailable, deploy.CodeTechnical:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
+}
+
+// policy lets a page load what the site itself embeds, and nothing else.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// strict adds what tells a browser to be strict with every answer.
+func strict(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Sessions tell which browser is whose.
+type Sessions interface {
+	// SessionCaller returns who is signed in by a cookie's value, or [deploy.ErrNotFound].
+	SessionCaller(ctx context.Context, cookie, ip string) (deploy.Caller, deploy.Session, error)
+}
+
+// cookieName is the cookie of a session.
+const cookieName = "slipway_session"
+
+// Caller returns who a request's cookie belongs to, or [deploy.ErrNotFound].
+func (s *Site) Caller(r *http.Request) (deploy.Caller, error) {
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return deploy.Caller{}, deploy.ErrNotFound
+	}
+	who, _, err := s.Sessions.SessionCaller(r.Context(), cookie.Value, s.IP(r))
+	return who, err
+}
