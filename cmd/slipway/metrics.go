@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"slipway/api/metrics"
+	meter "slipway/api/metrics"
 	"slipway/deploy"
 	"slipway/deploy/audit"
 )
@@ -20,12 +20,12 @@ func (m metricsSource) Audit(ctx context.Context) (recorded, projected uint64, e
 	return recorded, projected, err
 }
 
-func (m metricsSource) Instances(ctx context.Context) ([]metrics.Instance, error) {
+func (m metricsSource) Instances(ctx context.Context) ([]meter.Instance, error) {
 	states, err := m.store.TargetStates(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []metrics.Instance
+	var all []meter.Instance
 	for _, s := range states {
 		if s.Serving == 0 {
 			continue
@@ -39,7 +39,7 @@ func (m metricsSource) Instances(ctx context.Context) ([]metrics.Instance, error
 			if err != nil {
 				return all, err
 			}
-			one := metrics.Instance{RunningInstance: deploy.RunningInstance{Instance: i, State: state}}
+			one := meter.Instance{RunningInstance: deploy.RunningInstance{Instance: i, State: state}}
 			if i.Addr != "" {
 				if one.Counts, err = m.router.Counts(ctx, i); err != nil && !errors.Is(err, deploy.ErrNotFound) {
 					return all, err

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"slipway/api/metrics"
+	meter "slipway/api/metrics"
 	"slipway/deploy"
 	"slipway/deploy/audit"
 	"slipway/deploy/checkout"
@@ -73,7 +73,7 @@ type server struct {
 	git        *gitserver.Server
 	control    *control.Control
 	commands   *commands
-	metrics    *metrics.Metrics
+	metrics    *meter.Metrics
 	addresses  pipeline.Addresses
 	points     killPoints
 	ended      chan struct{} // closed by the command shutdown

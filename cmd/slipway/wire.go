@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"slipway/api/metrics"
+	meter "slipway/api/metrics"
 	"slipway/cmd/slipway/aside"
 	"slipway/deploy/build"
 	"slipway/deploy/control"
@@ -104,7 +104,7 @@ func (s *server) wireCommands() {
 		Mask:   func(values map[string]string, text string) string { return mask.New(values).String(text) },
 		Logger: s.logger,
 	})
-	s.metrics = metrics.New(metricsSource{s}, s.logger)
+	s.metrics = meter.New(metricsSource{s}, s.logger)
 	s.commands = &commands{
 		layout: s.config.layout, store: s.store, recorder: s.recorder,
 		control: s.control, engine: s.engine, pipeline: s.pipeline, variables: s.variables, addresses: s.addresses, sandbox: s.sandbox.Check,
