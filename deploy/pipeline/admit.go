@@ -81,8 +81,8 @@ func targetOf(o deploy.Offer) deploy.Target {
 	return deploy.Target{App: o.App, Environment: deploy.Production}
 }
 
-// standing tells what the ref is now and whether the offer may replace that: as a fast-forward, or by
-// an admin's bypass.
+// standing tells what the ref is now and whether the offer may replace that: as a fast-forward, or as an
+// admin's forced push, which is a bypass.
 func (p *Pipeline) standing(ctx context.Context, o deploy.Offer, asked options) (deploy.OID, *deploy.Bypass, error) {
 	now, err := p.Refs.Resolve(ctx, o.App, o.Update.Ref)
 	if err != nil {
@@ -99,8 +99,18 @@ func (p *Pipeline) standing(ctx context.Context, o deploy.Offer, asked options) 
 		return now, nil, bypassForbidden()
 	case !forward && !o.Pusher.Admin:
 		return now, nil, p.stale(o, now)
-	case asked.bypass || !forward:
-		return now, &deploy.Bypass{Reason: asked.reason, Forced: !forward}, nil
+	case !forward:
+		// Only what was no fast-forward of the ref as the pusher saw it was meant to force anything away.
+		overtaken, err := o.Revision.DescendsFrom(ctx, o.Update.Old)
+		if err != nil {
+			return now, nil, fmt.Errorf("comparing %s with %s: %w", o.Update.New.Short(), o.Update.Old.Short(), err)
+		}
+		if overtaken {
+			return now, nil, p.stale(o, now)
+		}
+		return now, &deploy.Bypass{Reason: asked.reason, Forced: true}, nil
+	case asked.bypass:
+		return now, &deploy.Bypass{Reason: asked.reason}, nil
 	}
 	return now, nil, nil
 }
@@ -167,6 +177,9 @@ func (p *Pipeline) turn(d *deployment) error {
 	}
 	if err := context.Cause(d.ctx); err != nil {
 		return err
+	}
+	if p.pay(d.ctx); p.stuck(d.Target()) {
+		return unrecordable(d.Target())
 	}
 	if err := p.settleLeft(context.WithoutCancel(d.ctx), d.Target()); err != nil {
 		return p.blameDisk(err)

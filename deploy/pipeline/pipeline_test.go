@@ -52,7 +52,7 @@ func TestStory(t *testing.T) {
 	wantLines(t, out, "✗ monitor", "✓ roll back", "rejected: 7 of 9 requests failed", "  panic: nil map", "production still serves")
 
 	forced := offer(0x0a)
-	forced.Pusher.Admin, forced.Revision = true, revision{oid: oid(0x0a), fork: true}
+	forced.Pusher.Admin, forced.Revision, forced.Update.Old = true, revision{oid: oid(0x0a), fork: true}, oid(1)
 	a, out = push(forced)
 	if !a.Accepted || w.ref != oid(0x0a) || w.traffic != 4 {
 		t.Fatalf("forced push: %+v, ref %s, traffic %d\n%s", a, w.ref, w.traffic, out)

@@ -7,6 +7,7 @@
  *     serve and survive its watch, or was let pass by an admin;
  *   - whenever nobody is in work, ref, records and traffic say the same, or the target is frozen;
  *   - traffic always goes to something that runs;
+ *   - nothing that was accepted is forced away by whoever did not see it;
  *   - nothing is frozen without a cause, and a ref that was moved past the server is not overwritten;
  *   - no order goes on for ever, and each ends with a verdict for every pusher (or the loss of its connection
  *     to a server that was killed), nobody in the line, no lock held, and an end of every deployment in the
@@ -23,13 +24,14 @@
  * Left out, because it is checked elsewhere or changes nothing here: what happens within a stage; hooks;
  * other targets, which share nothing but the log; first deployments: there is always a previous release;
  * pruning; the deaths of router, keepers and instances; a log whose last line is torn (package audit: an
- * event is there whole or not at all); two faults in one story; a third kill; a kill within unfreeze; how
+ * event is there whole or not at all); that what could not be recorded is recorded late (owed.go): here it is
+ * settled; two faults in one story; a third kill; a kill within unfreeze; how
  * long anything takes.
  *
  * With -D and one of these names the model is broken on purpose, and `make model` wants it to fail:
  * EFFECT_BEFORE_INTENT REF_BEFORE_ACCEPTED FORGET_COMPARE FORGET_UNSETTLED SETTLE_WHAT_RUNS ENGINE_FROM_TREE
- * CLEAR_WHAT_SERVES FORGET_UNRETIRE UNFREEZE_ONLY IGNORE_WATCH TWO_AT_ONCE KEEP_PLACE. Some of them are what
- * the code was like before there was a model.
+ * CLEAR_WHAT_SERVES FORGET_UNRETIRE UNFREEZE_ONLY IGNORE_WATCH TWO_AT_ONCE FORCE_BY_ACCIDENT KEEP_PLACE. Some
+ * of them are what the code was like before there was a model.
  */
 
 #ifndef FAULTS
@@ -235,15 +237,21 @@ end:	do
 }
 
 /* What a push cannot be any more, now that the ref is what it is (standing, admit.go). */
+#ifdef FORCE_BY_ACCIDENT
 #define STALE(d) (!again[d] && !FORWARD(d, ref) && !bypass)
+#define REFUSED(d) (!again[d] && !FORWARD(d, ref) && !admin)
+#else
+#define STALE(d) (!again[d] && !FORWARD(d, ref) && !(forces && bypass))
+#define REFUSED(d) (!again[d] && !FORWARD(d, ref) && !(forces && admin))
+#endif
 #define BARRED(d) (frozen && !again[d])
 #define MYTURN(d) (line?[eval(d)])
 
 /* Admit, by a pusher or by who rolls back. */
 proctype Push(byte d) {
-	bool admin, bypass, unrecorded, err;
+	bool admin, bypass, forces, unrecorded, err;
 	byte mine, n;
-	atomic { up -> mine = life };
+	atomic { up -> mine = life; forces = (d == BOB && !FORWARD(d, ref)) }; /* what git shows the pusher */
 	{
 		/* check, complete, open */
 		atomic {
@@ -256,7 +264,7 @@ proctype Push(byte d) {
 			:: d == BOB -> admin = true; bypass = true
 			fi;
 			if
-			:: BARRED(d) || (again[d] && serving == FIRST) || (!again[d] && !FORWARD(d, ref) && !admin) -> goto refused
+			:: BARRED(d) || (again[d] && serving == FIRST) || REFUSED(d) -> goto refused
 			:: else -> bypass = bypass || (!again[d] && !FORWARD(d, ref))
 			fi;
 			TRY(status[d] = queued; inWork[d] = true, refused)
@@ -334,6 +342,7 @@ proctype Push(byte d) {
 		atomic {
 			if :: traffic == RELEASE(d) :: else -> goto putBack fi;
 			assert(status[d] == running);
+			assert(again[d] || FORWARD(d, old[d]) || (admin && forces));
 			TRY(status[d] = accepted; serving = RELEASE(d), putBack)
 		};
 		/* moveRef. A commit that fails has moved the ref or not. */
@@ -371,7 +380,7 @@ rollbackFailed:	FREEZE;
 	} unless { life != mine };
 over:	atomic {
 		heard[d] = true;
-		n = 0; mine = 0; admin = false; bypass = false; unrecorded = false; err = false;
+		n = 0; mine = 0; admin = false; bypass = false; forces = false; unrecorded = false; err = false;
 		if :: status[d] == accepted && refMoved[d] -> previous[d] = 0 :: else fi
 	}
 }
