@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,19 +42,12 @@ func entries(pid int, what string) int {
 func (s *soak) size() size {
 	server := s.server.Process.Pid
 	z := size{at: time.Now(), server: resident(server), threads: entries(server, "task"), descriptors: entries(server, "fd")}
-	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, name := range names {
-		b, _ := os.ReadFile(name)
-		args := strings.Split(string(b), "\x00")
-		if len(args) < 2 || args[0] != s.program || !bytes.Contains(b, []byte(s.data)) {
-			continue
-		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		switch args[1] {
+	for _, p := range s.processes() {
+		switch p.role() {
 		case "router":
-			z.router, z.routed = resident(pid), entries(pid, "fd")
+			z.router, z.routed = resident(p.pid), entries(p.pid, "fd")
 		case "keeper":
-			z.keepers += resident(pid)
+			z.keepers += resident(p.pid)
 			z.count++
 		}
 	}
