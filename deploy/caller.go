@@ -82,10 +82,10 @@ type Token struct {
 // Session is a browser that is signed in. Only the hash of its cookie is kept.
 type Session struct {
 	ID        string    `json:"id"`
-	User      UserName  `json:"user,omitempty"` // empty if it was opened by a token that belongs to nobody
-	Limit     *Limit    `json:"limit,omitempty"`
-	Hash      string    `json:"hash,omitempty"` // SHA-256 of the cookie's value, hexadecimal
-	Agent     string    `json:"agent"`          // what the browser calls itself, at most 200 bytes
+	User      UserName  `json:"user,omitempty"`  // empty for an operator, and if a token opened it that belongs to nobody
+	Token     string    `json:"token,omitempty"` // ID of the token that opened it, with whose limit, and until its end; empty for a link
+	Hash      string    `json:"hash,omitempty"`  // SHA-256 of the cookie's value, hexadecimal
+	Agent     string    `json:"agent"`           // what the browser calls itself, at most 200 bytes
 	IP        string    `json:"ip"`
 	OpenedAt  time.Time `json:"openedAt"`
 	ExpiresAt time.Time `json:"expiresAt"`
@@ -97,4 +97,10 @@ type Regression struct {
 	Reason     string    `json:"reason"`
 	FixedBy    Number    `json:"fixedBy,omitempty"` // the deployment that mended it; zero if none has
 	MarkedAt   time.Time `json:"markedAt"`
+}
+
+// Visit is where somebody signs in from.
+type Visit struct {
+	IP    string
+	Agent string // what the browser calls itself
 }

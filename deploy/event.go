@@ -65,7 +65,7 @@ const (
 	EventTokenCreated     EventType = "token.created"     // Token
 	EventTokenRevoked     EventType = "token.revoked"     // Token (ID, Name)
 	EventSessionOpened    EventType = "session.opened"    // Session
-	EventSessionClosed    EventType = "session.closed"    // Session (ID)
+	EventSessionClosed    EventType = "session.closed"    // Session (ID, User)
 	EventRegressionMarked EventType = "regression.marked" // Regression; Deployment; marking again replaces it
 
 	EventAuditVerified EventType = "audit.verified" // VerifiedData; Outcome
@@ -116,6 +116,9 @@ func (p Pusher) Actor() Actor {
 	}
 	if p.User == Operator {
 		a.Type = ActorToken
+		if a.Origin == "web" {
+			a.Type = ActorOperator
+		}
 	}
 	return a
 }

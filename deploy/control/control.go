@@ -34,6 +34,7 @@ type Control struct {
 	making    sync.Mutex // of apps, each of which needs an ID of its own
 	verifying sync.Mutex
 	begun     begun
+	links     links
 }
 
 // New makes a control. It starts nothing.

@@ -26,7 +26,7 @@ type Apps interface {
 	Releases(ctx context.Context, app deploy.AppName) ([]deploy.Release, error)
 }
 
-// People are the users, their keys and tokens.
+// People are the users, their keys, tokens and sessions.
 type People interface {
 	User(ctx context.Context, name deploy.UserName) (deploy.User, error)
 	Users(ctx context.Context) ([]deploy.User, error)
@@ -34,6 +34,8 @@ type People interface {
 	Keys(ctx context.Context, user deploy.UserName) ([]deploy.Key, error)
 	Token(ctx context.Context, id string) (deploy.Token, error)
 	Tokens(ctx context.Context) ([]deploy.Token, error)
+	Session(ctx context.Context, id string) (deploy.Session, error)
+	Sessions(ctx context.Context) ([]deploy.Session, error)
 }
 
 // History is what has happened.

@@ -130,7 +130,7 @@ func (c *Control) CallerByToken(ctx context.Context, secret, ip, origin string) 
 		return deploy.Caller{}, deploy.Token{}, err
 	}
 	same := subtle.ConstantTimeCompare([]byte(t.Hash), []byte(hashOf(secret))) == 1
-	if !same || !t.RevokedAt.IsZero() || !t.ExpiresAt.IsZero() && !time.Now().Before(t.ExpiresAt) {
+	if !same || !valid(t) {
 		return deploy.Caller{}, deploy.Token{}, refused
 	}
 	who, err := c.callerOf(ctx, t, ip, origin)
@@ -138,6 +138,11 @@ func (c *Control) CallerByToken(ctx context.Context, secret, ip, origin string) 
 		return deploy.Caller{}, deploy.Token{}, refused
 	}
 	return who, public(t), err
+}
+
+// valid tells whether a token was neither revoked nor has expired.
+func valid(t deploy.Token) bool {
+	return t.RevokedAt.IsZero() && (t.ExpiresAt.IsZero() || time.Now().Before(t.ExpiresAt))
 }
 
 func (c *Control) callerOf(ctx context.Context, t deploy.Token, ip, origin string) (deploy.Caller, error) {

@@ -48,6 +48,8 @@ func checks(e deploy.Event) func(look) error {
 		return func(l look) error { return l.grant(e) }
 	case deploy.EventTokenCreated, deploy.EventTokenRevoked:
 		return func(l look) error { return l.token(e) }
+	case deploy.EventSessionOpened, deploy.EventSessionClosed:
+		return func(l look) error { return l.session(e) }
 	case deploy.EventDeploymentQueued:
 		return func(l look) error { return l.queued(e) }
 	case deploy.EventRegressionMarked:
@@ -139,6 +141,19 @@ func (l look) token(e deploy.Event) error {
 		}
 	}
 	return l.must(false, "token "+t.ID, &tokenRow{}, "id = ?", t.ID)
+}
+
+func (l look) session(e deploy.Event) error {
+	var s deploy.Session
+	if err := decode(e, &s); err != nil {
+		return err
+	}
+	if s.User != "" && e.Type == deploy.EventSessionOpened {
+		if err := l.must(true, "user "+string(s.User), &userRow{}, "name = ?", s.User); err != nil {
+			return err
+		}
+	}
+	return l.must(e.Type == deploy.EventSessionClosed, "session "+s.ID, &sessionRow{}, "id = ?", s.ID)
 }
 
 func (l look) queued(e deploy.Event) error {

@@ -177,6 +177,10 @@ func (c change) apply() error {
 		return c.tokenCreated()
 	case deploy.EventTokenRevoked:
 		return c.tokenRevoked()
+	case deploy.EventSessionOpened:
+		return c.sessionOpened()
+	case deploy.EventSessionClosed:
+		return c.sessionClosed()
 	case deploy.EventStageStarted:
 		return c.stageStarted()
 	case deploy.EventStageFinished:

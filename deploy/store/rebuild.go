@@ -48,7 +48,7 @@ func (s *Store) Rebuild(ctx context.Context, events iter.Seq2[deploy.Event, erro
 
 // empty takes everything out, so that every event can be projected again.
 func empty(tx *gorm.DB) error {
-	for _, table := range []string{"tokens", "words", "regressions", "releases", "targets", "stages", "deployments", "grants", "keys", "users", "apps", "events"} {
+	for _, table := range []string{"sessions", "tokens", "words", "regressions", "releases", "targets", "stages", "deployments", "grants", "keys", "users", "apps", "events"} {
 		if err := tx.Exec("DELETE FROM " + table).Error; err != nil {
 			return fmt.Errorf("emptying the table %s: %w", table, err)
 		}

@@ -82,13 +82,16 @@ func (c change) userCreated() error {
 	return c.put(&userRow{Name: u.Name, Role: u.Role, CreatedAt: at(cmp.Or(u.CreatedAt, c.e.At))})
 }
 
-// userRemoved removes the user, and with the row, by the schema, keys and grants.
+// userRemoved removes the user with tokens and sessions, and with the row, by the schema, keys and grants.
 func (c change) userRemoved() error {
 	var u deploy.User
 	if err := c.data(&u); err != nil {
 		return err
 	}
 	if err := c.revokeTokens("user_name = ?", u.Name); err != nil {
+		return err
+	}
+	if err := c.tx.Delete(&sessionRow{}, "user_name = ?", u.Name).Error; err != nil {
 		return err
 	}
 	return c.tx.Delete(&userRow{}, "name = ?", u.Name).Error
