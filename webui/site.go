@@ -2,7 +2,6 @@ package webui
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -17,8 +16,9 @@ type Config struct {
 	Sessions Sessions
 	IP       func(*http.Request) string // where a request comes from
 	Places   Places
-	Secure   bool            // the pages are served by TLS, so cookies are sent by TLS only
-	Stopping <-chan struct{} // closed when live streams have to end
+	TooMany  func(ip string) bool // counts a sign-in that failed, and tells whether there were too many
+	Secure   bool                 // the pages are reached by TLS, so cookies are sent by TLS only
+	Stopping <-chan struct{}      // closed when live streams have to end
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -34,6 +34,7 @@ type Places interface {
 type Site struct {
 	Config
 	pages   *Pages
+	notices notices
 	handler http.Handler
 }
 
@@ -58,8 +59,30 @@ type action func(w http.ResponseWriter, r *http.Request, who deploy.Caller) erro
 func (s *Site) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", s.pages.assets)
+	mux.HandleFunc("GET /login", s.signInPage)
+	mux.HandleFunc("POST /login", s.signIn)
+	for pattern, do := range s.actions() {
+		mux.Handle(pattern, s.signedIn(do))
+	}
 	return mux
 }
+
+// actions are the addresses for those who are signed in.
+func (s *Site) actions() map[string]action {
+	return map[string]action{
+		"POST /logout":              s.signOut,
+		"POST /sessions/{id}/close": s.closeSession,
+		"/":                         s.nothing,
+	}
+}
+
+// nothing answers for every address that is not there.
+func (s *Site) nothing(http.ResponseWriter, *http.Request, deploy.Caller) error {
+	return deploy.Reject(deploy.CodeNotFound, "there is no such page")
+}
+
+// maxForm bounds what is sent by a form, in bytes.
+const maxForm = 64 << 10
 
 // signedIn lets through who is signed in; others are sent to the page where one signs in.
 func (s *Site) signedIn(do action) http.Handler {
@@ -70,6 +93,7 @@ func (s *Site) signedIn(do action) http.Handler {
 			return
 		}
 		if err == nil {
+			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 			err = do(w, r, who)
 		}
 		if err != nil && r.Context().Err() == nil {
@@ -99,13 +123,13 @@ func (s *Site) show(w http.ResponseWriter, status int, page string, view any) er
 	return nil
 }
 
-// frame is what a page shows around its content.
+// frame is what a page shows around its content. It takes the notice of what was just done.
 func (s *Site) frame(who deploy.Caller, title, section string) Frame {
 	name := string(who.User)
 	if name == "" {
 		name = who.Actor.Name
 	}
-	return Frame{Title: title, Section: section, Now: s.Now(), Caller: who, Name: name}
+	return Frame{Title: title, Section: section, Now: s.Now(), Caller: who, Name: name, Notices: s.notices.take(who)}
 }
 
 // problem shows why something was not done. A fault is logged and told as one.
@@ -154,18 +178,20 @@ func strict(next http.Handler) http.Handler {
 	})
 }
 
-// Sessions tell which browser is whose.
-type Sessions interface {
-	// SessionCaller returns who is signed in by a cookie's value, or [deploy.ErrNotFound].
-	SessionCaller(ctx context.Context, cookie, ip string) (deploy.Caller, deploy.Session, error)
-}
-
 // cookieName is the cookie of a session.
 const cookieName = "slipway_session"
 
+// cookie is its name where the pages are reached: by TLS one that no other host may set.
+func (s *Site) cookie() string {
+	if s.Secure {
+		return "__Host-" + cookieName
+	}
+	return cookieName
+}
+
 // Caller returns who a request's cookie belongs to, or [deploy.ErrNotFound].
 func (s *Site) Caller(r *http.Request) (deploy.Caller, error) {
-	cookie, err := r.Cookie(cookieName)
+	cookie, err := r.Cookie(s.cookie())
 	if err != nil {
 		return deploy.Caller{}, deploy.ErrNotFound
 	}

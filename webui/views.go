@@ -339,6 +339,7 @@ type Setting struct{ Name, Value, From string }
 type SignInPage struct {
 	Frame
 	Link    string // the one-time secret of the link that was followed; "" without one
+	Next    string // where to go when signed in
 	SSH     string // the command that prints a link
 	Problem string
 }
