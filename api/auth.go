@@ -84,6 +84,12 @@ func (s *Server) refused(c echo.Context, secret string, err error) error {
 	return err
 }
 
+// TooMany counts a failed sign-in that the pages saw, and tells whether there were too many.
+func (s *Server) TooMany(ip string) bool {
+	_, many := s.failures.add(ip, time.Now())
+	return many
+}
+
 const (
 	maxFailures   = 10          // of one source, before it has to wait
 	failureWindow = time.Minute // for so long

@@ -28,6 +28,7 @@ type commands struct {
 	pipeline  *pipeline.Pipeline
 	variables *variables.Store
 	addresses pipeline.Addresses
+	web       string                      // where people reach the pages
 	sandbox   func(context.Context) error // what is missing to build; nil for nothing
 	patient   func() *patient             // the server as its doctor sees it
 	shutdown  func()                      // ends the server, its router and all instances
@@ -51,6 +52,7 @@ func table() []command {
 		{"key add", (*commands).keyAdd},
 		{"key list", (*commands).keyList},
 		{"key remove", (*commands).keyRemove},
+		{"login", (*commands).login},
 		{"token create", (*commands).tokenCreate},
 		{"token list", (*commands).tokenList},
 		{"token revoke", (*commands).tokenRevoke},

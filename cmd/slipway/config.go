@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -48,6 +49,7 @@ type config struct {
 	MinFree       string `toml:"min_free"`
 	ClientTimeout string `toml:"client_timeout"`
 
+	URL            string    `toml:"url"`
 	TLS            tlsConfig `toml:"tls"`
 	TrustedProxies []string  `toml:"trusted_proxies"`
 	Metrics        string    `toml:"metrics"`
@@ -135,6 +137,9 @@ func (c *config) check() error {
 	if err := c.TLS.check(); err != nil {
 		return err
 	}
+	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "") {
+		return fmt.Errorf("url = %q: it is an address such as https://slipway.example.org", c.URL)
+	}
 	for key, value := range map[string]string{"max_push": c.MaxPush, "memory": c.Memory, "disk": c.Disk, "file_size": c.FileSize, "cache": c.Cache, "min_free": c.MinFree} {
 		if _, err := parseSize(value); err != nil {
 			return fmt.Errorf("%s = %q: %w", key, value, err)
@@ -210,8 +215,34 @@ func (c *config) addresses(sshAddr func() string) pipeline.Addresses {
 		App: func(a deploy.AppName) string {
 			return "http://" + string(a) + "." + c.Domain + ":" + portOf(c.Proxy)
 		},
-		Page: func(deploy.Number) string { return "" },
+		Page: func(n deploy.Number) string { return c.web() + "/deployments/" + n.String() },
 	}
+}
+
+// web is where people reach the pages.
+func (c *config) web() string {
+	if c.URL != "" {
+		return strings.TrimRight(c.URL, "/")
+	}
+	host, port, err := net.SplitHostPort(c.HTTP)
+	if ip := net.ParseIP(host); err != nil || host == "" || ip != nil && ip.IsUnspecified() {
+		host = c.Host
+	}
+	switch {
+	case len(c.TLS.ACME) > 0:
+		return "https://" + hostPort(c.TLS.ACME[0], port, "443")
+	case c.TLS.Certificate != "":
+		return "https://" + hostPort(host, port, "443")
+	}
+	return "http://" + hostPort(host, port, "80")
+}
+
+// hostPort leaves out the port that goes without saying.
+func hostPort(host, port, usual string) string {
+	if port == usual && !strings.Contains(host, ":") {
+		return host
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // path is the PATH of everything that runs in a sandbox: the operator's toolchains first.

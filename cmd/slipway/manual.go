@@ -177,6 +177,7 @@ func (s *server) deployByHand(ctx context.Context, o order, std stdio) error {
 	}
 	s.pipeline.Recorder = operatorsRecorder{s.pipeline.Recorder, o.reason}
 	s.pipeline.Addresses = s.config.addresses(func() string { return s.config.SSH }) // nobody listens now
+	s.pipeline.Addresses.Page = func(deploy.Number) string { return "" }
 	pusher := deploy.Pusher{User: operatorName, Admin: true}
 	var answer deploy.Answer
 	if kept != 0 && !o.build {

@@ -256,6 +256,6 @@ func (s *server) announce(ctx context.Context, out io.Writer) {
 		return
 	}
 	a := s.addresses
-	fmt.Fprintf(out, "slipway %s is ready\n  data     %s\n  git      %s\n  commands ssh %s COMMAND   (or: slipway -data %s COMMAND)\n  apps     %s\n",
-		version, s.config.layout, a.Clone("APP"), a.SSH(), s.config.layout, a.App("APP"))
+	fmt.Fprintf(out, "slipway %s is ready\n  data     %s\n  git      %s\n  commands ssh %s COMMAND   (or: slipway -data %s COMMAND)\n  apps     %s\n  pages    %s\n",
+		version, s.config.layout, a.Clone("APP"), a.SSH(), s.config.layout, a.App("APP"), s.config.web())
 }

@@ -7,11 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"slipway/api"
+	"slipway/deploy"
+	"slipway/deploy/pipeline"
+	"slipway/webui"
 )
 
 // The HTTP listener: the API, and the pages below everything else.
@@ -76,11 +80,39 @@ func (s *server) webHandler(stopping <-chan struct{}) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.New(api.Config{
-		Control: s.control, IP: ip, Ready: s.webReady, Stopping: stopping, Logger: s.logger,
+	var answers *api.Server
+	site, err := webui.New(webui.Config{
+		Control: s.control, Sessions: s.control, IP: ip, TooMany: func(ip string) bool { return answers.TooMany(ip) },
+		Places: addressesOf{s.addresses}, Secure: strings.HasPrefix(s.config.web(), "https:"),
+		Stopping: stopping, Now: time.Now, Logger: s.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	answers, err = api.New(api.Config{
+		Pages: site, Session: s.session(site), Control: s.control, IP: ip, Ready: s.webReady, Stopping: stopping, Logger: s.logger,
 		Metrics: s.metrics.Handler(), PublicMetrics: s.config.Metrics == metricsPublic,
 	})
+	return answers, err
 }
+
+// session tells the API who is signed in to the pages.
+func (s *server) session(site *webui.Site) func(*http.Request) (deploy.Caller, bool) {
+	return func(r *http.Request) (deploy.Caller, bool) {
+		who, err := site.Caller(r)
+		if err != nil && !errors.Is(err, deploy.ErrNotFound) {
+			s.logger.Error("reading a session", "error", err)
+		}
+		return who, err == nil
+	}
+}
+
+// addressesOf is where people find things as the pages ask for it.
+type addressesOf struct{ pipeline.Addresses }
+
+func (a addressesOf) SSH() string                     { return "ssh " + a.Addresses.SSH() }
+func (a addressesOf) Clone(app deploy.AppName) string { return a.Addresses.Clone(app) }
+func (a addressesOf) App(app deploy.AppName) string   { return a.Addresses.App(app) }
 
 // webReady tells why answers would be wrong or missing now.
 func (s *server) webReady(ctx context.Context) error {

@@ -107,7 +107,7 @@ func (s *server) wireCommands() {
 	s.metrics = meter.New(metricsSource{s}, s.logger)
 	s.commands = &commands{
 		layout: s.config.layout, store: s.store, recorder: s.recorder,
-		control: s.control, engine: s.engine, pipeline: s.pipeline, variables: s.variables, addresses: s.addresses, sandbox: s.sandbox.Check,
+		control: s.control, engine: s.engine, pipeline: s.pipeline, variables: s.variables, addresses: s.addresses, web: s.config.web(), sandbox: s.sandbox.Check,
 		patient: s.asPatient, shutdown: sync.OnceFunc(func() { close(s.ended) }), startedAt: time.Now(), logger: s.logger,
 	}
 }
