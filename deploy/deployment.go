@@ -120,6 +120,16 @@ type Measurement struct {
 	Memory int64         `json:"memory"` // bytes
 	CPU    time.Duration `json:"cpu"`
 	Checks []Check       `json:"checks"`
+	// Readings are the numbers that the checks compared with their limits, one a check at most.
+	Readings []Reading `json:"readings,omitempty"`
+}
+
+// Reading is a number that a check has seen, and what it may be at most. For memory it is bytes, for cpu
+// cores, for errors a share from 0 to 1, for probe seconds; of several instances it is the worst one's.
+type Reading struct {
+	Check string  `json:"check"`
+	Value float64 `json:"value"`
+	Limit float64 `json:"limit,omitempty"` // zero for none
 }
 
 // WatchResult is the verdict of a watch.

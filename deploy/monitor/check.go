@@ -14,6 +14,11 @@ type check interface {
 	finding() finding
 }
 
+// reader is a check that compares a number with a limit. It tells false while it knows none.
+type reader interface {
+	reading() (deploy.Reading, bool)
+}
+
 // finding is a check's answer so far.
 type finding struct {
 	outcome deploy.Outcome // pass, fail, or not enough data

@@ -75,18 +75,21 @@ type memoryCheck struct {
 	sticky
 	allowed int64 // 0: none
 	most    int64
+	last    int64 // of the largest instance at the latest look
 	seen    bool
 }
 
 func (c *memoryCheck) name() string { return "memory" }
 
 func (c *memoryCheck) take(l *look) {
+	c.last = 0
 	for _, s := range l.sights {
 		if !s.inspected || !s.state.Running {
 			continue
 		}
 		c.seen = true
 		c.most = max(c.most, s.state.Memory)
+		c.last = max(c.last, s.state.Memory)
 		if c.allowed > 0 && s.state.Memory > c.allowed {
 			c.fail(finding{reason: fmt.Sprintf("%s uses %s of memory, at most %s allowed", s.name, mebibytes(s.state.Memory), mebibytes(c.allowed))})
 		}
@@ -109,6 +112,10 @@ func (c *memoryCheck) finding() finding {
 		return noData("no process was seen yet")
 	}
 	return pass(detail)
+}
+
+func (c *memoryCheck) reading() (deploy.Reading, bool) {
+	return deploy.Reading{Check: c.name(), Value: float64(c.last), Limit: float64(c.allowed)}, c.last > 0
 }
 
 func mebibytes(n int64) string {
@@ -190,4 +197,8 @@ func (c *cpuCheck) finding() finding {
 		return noData("less than a second was seen")
 	}
 	return finding{outcome: deploy.OutcomePass, detail: detail}
+}
+
+func (c *cpuCheck) reading() (deploy.Reading, bool) {
+	return deploy.Reading{Check: c.name(), Value: c.most, Limit: c.allowed}, c.known > 0
 }

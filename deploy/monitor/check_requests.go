@@ -3,6 +3,7 @@ package monitor
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"slipway/deploy"
 )
@@ -94,6 +95,17 @@ func (c *probeCheck) finding() finding {
 	return finding{outcome: deploy.OutcomeNoData, detail: detail, open: open}
 }
 
+// reading is the time of the slowest answer. What has no answer has none.
+func (c *probeCheck) reading() (deploy.Reading, bool) {
+	slowest, known := time.Duration(0), false
+	for _, p := range c.last {
+		if p.ok || p.status != 0 {
+			slowest, known = max(slowest, p.took), true
+		}
+	}
+	return deploy.Reading{Check: c.name(), Value: slowest.Seconds()}, known
+}
+
 // errorsCheck asks whether users get answers, of all instances together.
 type errorsCheck struct {
 	sticky
@@ -137,4 +149,10 @@ func (c *errorsCheck) finding() finding {
 		return pass(detail)
 	}
 	return noData(detail)
+}
+
+// reading is the share of all requests of the watch that failed.
+func (c *errorsCheck) reading() (deploy.Reading, bool) {
+	share := float64(c.score.failures) / float64(max(c.score.total, 1))
+	return deploy.Reading{Check: c.name(), Value: share, Limit: c.score.allowed}, c.score.total > 0
 }

@@ -50,6 +50,10 @@ func TestHealthy(t *testing.T) {
 		if last.Probe != "200 in 1 ms" || last.Memory != 50<<20 || last.CPU != 7500*time.Millisecond || last.Counts.ByClass[2] != 150 {
 			t.Errorf("last measurement = %+v", last)
 		}
+		readings := []deploy.Reading{{Check: "probe"}, {Check: "errors", Limit: 0.01}, {Check: "memory", Value: 50 << 20}, {Check: "cpu", Value: 0.5}}
+		if d := cmp.Diff(readings, last.Readings); d != "" {
+			t.Errorf("readings (-want +got):\n%s", d)
+		}
 		if h.asked[0] != "/up" {
 			t.Errorf("asked for %q", h.asked[0])
 		}

@@ -215,9 +215,21 @@ func (w *watch) findings() []deploy.Check {
 	return all
 }
 
+func (w *watch) readings() []deploy.Reading {
+	var all []deploy.Reading
+	for _, c := range w.checks {
+		if r, ok := c.(reader); ok {
+			if reading, known := r.reading(); known {
+				all = append(all, reading)
+			}
+		}
+	}
+	return all
+}
+
 // measurement puts a look into numbers, those of several instances together.
 func (w *watch) measurement(l *look) deploy.Measurement {
-	m := deploy.Measurement{At: l.at, Checks: w.findings()}
+	m := deploy.Measurement{At: l.at, Checks: w.findings(), Readings: w.readings()}
 	for _, s := range l.sights {
 		m.Memory += s.state.Memory
 		m.CPU += s.cpu
