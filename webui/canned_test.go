@@ -129,7 +129,7 @@ func cannedDeployment() *DeploymentPage {
 	total := 8.4
 	stage := func(name deploy.StageName, o deploy.Outcome, from, to float64) StageRow {
 		state := outcomeOf(o)
-		return StageRow{name, state, time.Duration((to - from) * float64(time.Second)), chart.Span(string(name), state.Class, from, to, total)}
+		return StageRow{Name: name, State: state, Took: time.Duration((to - from) * float64(time.Second)), Bar: chart.Span(string(name), state.Class, from, to, total)}
 	}
 	return &DeploymentPage{
 		Frame: frame("shop deployment 42", "deployments"), Deployment: d, State: stateOf(d.Status), Took: 8400 * time.Millisecond,
@@ -156,8 +156,9 @@ func cannedWatched() *DeploymentPage {
 	p.Deployment = cannedRows()[0].Deployment
 	p.Commit.Author = "Bob"
 	p.State, p.Title, p.Live = stateOf(p.Status), "shop deployment 43", "/deployments/43/live"
-	p.Sentence, p.Hint, p.Tail, p.Took = "The watch runs: 9 of 15 seconds.", "", nil, 0
-	p.Stages = p.Stages[:2]
+	p.Sentence, p.Hint, p.Tail = "In work: it serves, and is being watched.", "", nil
+	p.Stages = append(p.Stages[:2:2], StageRow{Name: deploy.StageMonitor, State: outcomeOf(""), Took: 9 * time.Second, Going: true, Bar: chart.Span("monitor", "run", 3.3, 12.3, 12.3)})
+	p.Going, p.Took = true, 12300*time.Millisecond
 	p.Logs, p.MayAgain, p.MayCancel = p.Logs[1:], false, true
 	p.Checks = []CheckRow{
 		{"probe", outcomeOf(deploy.OutcomePass), "36 of 36 answered, slowest 12 ms"},

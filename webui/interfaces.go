@@ -25,6 +25,7 @@ type SignIns interface {
 // Control is what people may ask of a running server, with their rights. Its errors are a
 // [*deploy.Rejection] for the reader, or a fault.
 type Control interface {
+	History
 	Apps(ctx context.Context, who deploy.Caller) ([]deploy.App, error)
 	Standing(ctx context.Context, who deploy.Caller, name deploy.AppName) (deploy.Standing, error)
 	Releases(ctx context.Context, who deploy.Caller, app deploy.AppName) ([]deploy.Release, error)

@@ -18,9 +18,10 @@ const blockLines = 200
 type excerpt struct {
 	first  int // number of the first line, from 1
 	blocks [][]Line
-	total  int   // lines of the whole log; the last counts although its newline is missing
-	offset int64 // bytes up to the end of the last whole line that was read
-	next   int   // number of the line that begins there
+	total  int        // lines of the whole log; the last counts although its newline is missing
+	offset int64      // bytes up to the end of the last whole line that was read
+	next   int        // number of the line that begins there
+	style  ansi.Style // that it begins with
 }
 
 // shown is how many lines are in the excerpt.
@@ -45,7 +46,7 @@ func last(f io.ReaderAt, size int64, most int, ended bool) (excerpt, error) {
 // window reads count lines of a log from line first on. Colours that an earlier line switched on are not
 // known.
 func window(f io.ReaderAt, size int64, first, count int, ended bool) (excerpt, error) {
-	e := excerpt{first: first}
+	e := excerpt{first: first, next: 1}
 	var style ansi.Style
 	r := bufio.NewReaderSize(io.NewSectionReader(f, 0, size), 64<<10)
 	for at := int64(0); ; {
@@ -65,7 +66,7 @@ func window(f io.ReaderAt, size int64, first, count int, ended bool) (excerpt, e
 			e.add(Line{e.total, template.HTML(html)})
 		}
 		if whole {
-			e.offset, e.next = at, e.total+1
+			e.offset, e.next, e.style = at, e.total+1, style
 		}
 		if !whole {
 			return e, nil

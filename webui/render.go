@@ -82,12 +82,14 @@ func (p *Pages) functions() template.FuncMap {
 		"when":  when,
 		"stamp": stamp,
 		"span":  span,
+		"clock": clock,
 		"count": count,
 		"short": func(o deploy.OID) string { return o.Short() },
 		"link": func(section, href, word, present string) navigation {
 			return navigation{href, word, section == present}
 		},
 		"within":   func(page framed, b Berth) placed { return placed{page.frame().Now, b} },
+		"listed":   func(log string, lines []Line) listed { return listed{log, lines} },
 		"numbered": func(log string, l Line) numbered { return numbered{log, l} },
 		"rows":     func(now time.Time, rows []DeploymentRow) table { return table{now, rows} },
 		"events":   func(rows []EventRow) eventTable { return eventTable{rows} },
@@ -103,6 +105,10 @@ type (
 	placed struct {
 		Now time.Time
 		Of  Berth
+	}
+	listed struct {
+		Log   string
+		Lines []Line
 	}
 	numbered struct {
 		Log string
@@ -168,6 +174,11 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
 	}
 	return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// clock is span for what has not ended: a script lets it go on.
+func clock(d time.Duration) template.HTML {
+	return template.HTML(fmt.Sprintf(`<span data-elapsed="%.1f">%s</span>`, d.Seconds(), span(d)))
 }
 
 // count writes a number with its noun: 1 app, 1,204 lines.

@@ -64,6 +64,9 @@ func (s *Site) routes() http.Handler {
 	for pattern, do := range s.actions() {
 		mux.Handle(pattern, s.signedIn(do))
 	}
+	for pattern, do := range s.deploymentActions() {
+		mux.Handle(pattern, s.signedIn(do))
+	}
 	return mux
 }
 

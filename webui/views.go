@@ -144,32 +144,36 @@ type DeploymentRow struct {
 type DeploymentPage struct {
 	Frame
 	deploy.Deployment
-	State      State
-	Headline   string // accepted, rejected in test.unit, …
-	Sentence   string // the one that the pusher read
-	Hint       string
-	Tail       []string // what the failing output said last
-	Took       time.Duration
-	Stages     []StageRow
-	Logs       []Log
-	Checks     []CheckRow
-	Watch      []Chart
-	Commits    []CommitRow
-	Diff       Diff
-	Events     []EventRow
-	Transcript Log
-	Regression *deploy.Regression
-	MayCancel  bool
-	MayAgain   bool
-	MayMark    bool
+	State       State
+	Headline    string // accepted, rejected in test.unit, …
+	Sentence    string // the one that the pusher read
+	Hint        string
+	Tail        []string // what the failing output said last
+	Took        time.Duration
+	Going       bool // it has not ended
+	Stages      []StageRow
+	Logs        []Log
+	Checks      []CheckRow
+	Watch       []Chart
+	Commits     []CommitRow
+	MoreCommits bool
+	Diff        Diff
+	Events      []EventRow
+	Transcript  Log
+	Regression  *deploy.Regression
+	MayCancel   bool
+	MayAgain    bool
+	MayMark     bool
 }
 
 // StageRow is a stage in the timeline.
 type StageRow struct {
-	Name  deploy.StageName
-	State State
-	Took  time.Duration
-	Bar   template.HTML
+	Name   deploy.StageName
+	State  State
+	Took   time.Duration
+	Going  bool   // it has not ended
+	Reason string // why it failed
+	Bar    template.HTML
 }
 
 // Log is a stage's log, or as much of it as is shown at first.
@@ -177,6 +181,7 @@ type Log struct {
 	Name   string // of the stage, or transcript
 	State  State
 	Took   time.Duration
+	Going  bool // its stage has not ended
 	Open   bool
 	Live   bool // more is coming
 	Total  int  // lines
