@@ -32,7 +32,7 @@ test: build ## install what the tests need, and run them with the race detector
 	@.ci/need gcc=gcc,libc6-dev git=git bwrap=bubblewrap ssh=openssh-client curl=curl python3=python3 node=nodejs npm=npm
 	@.ci/need -stopped pg_ctlcluster=postgresql
 	@PATH=$$PATH:/usr/sbin .ci/need mkfs.ext4=e2fsprogs losetup=mount
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 25m $(TESTFLAGS) ./...
 	cd examples/shop && $(GO) test $(TESTFLAGS) .
 	cd examples/node && npm test --silent
 	cd examples/python && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest
