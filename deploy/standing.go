@@ -10,6 +10,14 @@ type Standing struct {
 	Instances []RunningInstance // of the release that serves by the records
 	Drift     string            // how production is not what the records say; empty if it is
 	Queue     []Waiting
+	Accepted  *Deployment // by which what serves came into production; nil if it is not told or there is none
+}
+
+// RecentTraffic is what the router passed to an app lately, in equal steps of time, the oldest first.
+type RecentTraffic struct {
+	Step     time.Duration
+	Requests []int64
+	Errors   []int64 // of them those that were answered 5xx, or not at all
 }
 
 // RunningInstance is an instance as it is now.

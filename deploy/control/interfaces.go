@@ -23,6 +23,8 @@ type Apps interface {
 	Access(ctx context.Context, user deploy.UserName, app deploy.AppName) (deploy.App, deploy.Role, error)
 	Grants(ctx context.Context, app deploy.AppName) ([]deploy.Grant, error)
 	TargetState(ctx context.Context, t deploy.Target) (deploy.TargetState, error)
+	TargetStates(ctx context.Context) ([]deploy.TargetState, error)
+	LastAccepted(ctx context.Context, within deploy.Scope) (map[deploy.AppName]deploy.Deployment, error)
 	Releases(ctx context.Context, app deploy.AppName) ([]deploy.Release, error)
 }
 
@@ -45,6 +47,7 @@ type History interface {
 	Stages(ctx context.Context, n deploy.Number) ([]deploy.Stage, error)
 	StageData(ctx context.Context, n deploy.Number, name deploy.StageName) (deploy.StageData, error)
 	Events(ctx context.Context, f deploy.EventFilter) ([]deploy.Event, error)
+	Queue(ctx context.Context, within deploy.Scope) ([]deploy.QueueEntry, error)
 	Statistics(ctx context.Context, f deploy.StatisticsFilter) (deploy.Statistics, error)
 }
 

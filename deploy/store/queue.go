@@ -87,12 +87,27 @@ func (s *Store) Medians(ctx context.Context, app deploy.AppName) (map[deploy.Sta
 
 // LastDeployments returns the newest deployment of each present app within the scope that has had one.
 func (s *Store) LastDeployments(ctx context.Context, within deploy.Scope) (map[deploy.AppName]deploy.Deployment, error) {
+	return s.newest(ctx, within, "")
+}
+
+// LastAccepted returns, of each present app within the scope that has had one, the newest deployment that
+// was accepted.
+func (s *Store) LastAccepted(ctx context.Context, within deploy.Scope) (map[deploy.AppName]deploy.Deployment, error) {
+	return s.newest(ctx, within, deploy.StatusAccepted)
+}
+
+// newest looks for those of one status, or of any.
+func (s *Store) newest(ctx context.Context, within deploy.Scope, status deploy.Status) (map[deploy.AppName]deploy.Deployment, error) {
 	db := s.read.WithContext(ctx)
 	apps, err := scope(db, "", within)
 	if err != nil {
 		return nil, fmt.Errorf("reading the apps' last deployments: %w", err)
 	}
-	last := db.Model(&appRow{}).Select("COALESCE((SELECT MAX(number) FROM deployments WHERE app_id = apps.id), 0)").Where("removed_at IS NULL")
+	one, args := "COALESCE((SELECT MAX(number) FROM deployments WHERE app_id = apps.id), 0)", []any{}
+	if status != "" {
+		one, args = "COALESCE((SELECT MAX(number) FROM deployments WHERE app_id = apps.id AND status = ?), 0)", []any{status}
+	}
+	last := db.Model(&appRow{}).Select(one, args...).Where("removed_at IS NULL")
 	if !apps.all {
 		last = last.Where("id IN ?", apps.ids)
 	}
