@@ -26,6 +26,7 @@ help: ## list the targets
 build: ## build bin/slipway, one static binary
 	$(BUILD) -ldflags '-s -w' -o cmd/slipway/libexec/slipway-hook ./cmd/slipway-hook
 	$(BUILD) -ldflags '-s -w' -o cmd/slipway/libexec/slipway-aside ./cmd/slipway-aside
+	@cp docs/manifest.md cmd/slipway/libexec/slipway-manifest.md
 	$(BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/slipway ./cmd/slipway
 
 test: build ## install what the tests need, and run them with the race detector

@@ -63,6 +63,7 @@ type server struct {
 	sandbox    *sandbox.Sandbox
 	router     *traffic.Client
 	supervisor *traffic.Supervisor
+	recent     *traffic.Recent
 	variables  *variables.Store
 	engine     *release.Local
 	pipeline   *pipeline.Pipeline
@@ -125,6 +126,7 @@ func (s *server) run(ctx context.Context, std stdio) error {
 			front.Go(func() error { return s.failing(stop, s.web(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.control.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.observe(pushing)) })
+			front.Go(func() error { return s.failing(stop, s.recent.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.pipeline.Tend(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.trees.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.retention.Run(pushing)) })

@@ -82,7 +82,7 @@ func (s *server) webHandler(stopping <-chan struct{}) (http.Handler, error) {
 	}
 	var answers *api.Server
 	site, err := webui.New(webui.Config{
-		Control: s.control, Sessions: s.control, IP: ip, TooMany: func(ip string) bool { return answers.TooMany(ip) },
+		Control: s.control, Sessions: s.control, Traffic: s.recent, Manual: handbook{s.config}, IP: ip, TooMany: func(ip string) bool { return answers.TooMany(ip) },
 		Places: addressesOf{s.addresses}, Secure: strings.HasPrefix(s.config.web(), "https:"),
 		Stopping: stopping, Now: time.Now, Logger: s.logger,
 	})

@@ -68,6 +68,7 @@ func (s *server) wire(hook []byte) error {
 func (s *server) wireProduction(self, beside string) {
 	c, l := s.config, s.config.layout
 	s.router = traffic.NewClient(filepath.Join(l.Router(), "sock"))
+	s.recent = traffic.NewRecent(s.router, s.logger)
 	s.supervisor = traffic.NewSupervisor(traffic.SupervisorConfig{
 		Argv:   []string{self, "router", "-listen", c.Proxy, "-domain", c.Domain, "-dir", l.Router()},
 		Client: s.router, LogPath: filepath.Join(l.Router(), "log"), Version: version, Table: s.routes, Logger: s.logger,
