@@ -13,8 +13,8 @@ import (
 	"slipway/deploy"
 )
 
-// How many lines of logs a page of a deployment shows: of one log, of one that passed, and of all together.
-// What is above them is on the log's own page.
+// How many lines of logs a page of a deployment shows: of one log, of one that passed where all has ended,
+// and of all together. What is above them is on the log's own page.
 const (
 	maxLogLines    = 5000
 	maxPassedLines = 1000
@@ -26,6 +26,7 @@ const (
 func (s *Site) deploymentActions() map[string]action {
 	return map[string]action{
 		"GET /deployments/{n}":             s.deployment,
+		"GET /deployments/{n}/live":        s.deploymentLive,
 		"GET /deployments/{n}/log/{stage}": s.logPage,
 		"POST /deployments/{n}/cancel":     s.cancel,
 		"POST /deployments/{n}/redeploy":   s.redeploy,
@@ -97,7 +98,7 @@ func (s *Site) logs(ctx context.Context, who deploy.Caller, p *DeploymentPage, t
 	slices.SortStableFunc(names, func(a, b string) int { return rank(t, a) - rank(t, b) })
 	for _, name := range names {
 		most := maxLogLines
-		if rank(t, name) > 0 {
+		if rank(t, name) > 0 && !t.running {
 			most = maxPassedLines
 		}
 		l, e, err := s.log(ctx, who, t, name, func(f *os.File, size int64, ended bool) (excerpt, error) {

@@ -126,15 +126,18 @@ type follower struct {
 	style  ansi.Style
 }
 
-// batch bounds the lines that are handed on at once.
-const batch = 2000
+// Bounds of what is handed on at once.
+const (
+	batch      = 2000      // lines
+	batchBytes = 256 << 10 // of HTML; one line may be longer
+)
 
-// read returns the whole lines from the follower's offset up to size, and moves it behind them; ended
+// read returns the whole lines from the follower's offset up to end, and moves it behind them; ended
 // makes the last line whole.
-func (f *follower) read(r io.ReaderAt, size int64, ended bool) ([]Line, error) {
+func (f *follower) read(r io.ReaderAt, end int64, ended bool) ([]Line, error) {
 	var lines []Line
-	in := bufio.NewReaderSize(io.NewSectionReader(r, f.offset, size-f.offset), 64<<10)
-	for len(lines) < batch {
+	in := bufio.NewReaderSize(io.NewSectionReader(r, f.offset, max(0, end-f.offset)), 64<<10)
+	for size := 0; len(lines) < batch && size < batchBytes; {
 		line, length, err := readLine(in)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("reading a log: %w", err)
@@ -145,6 +148,7 @@ func (f *follower) read(r io.ReaderAt, size int64, ended bool) ([]Line, error) {
 		var html string
 		html, f.style = ansi.Line(string(line), f.style)
 		lines = append(lines, Line{f.next, template.HTML(html)})
+		size += len(html)
 		f.offset += int64(length)
 		f.next++
 	}

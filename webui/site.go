@@ -33,9 +33,11 @@ type Places interface {
 // Site serves the pages. It is safe for concurrent use.
 type Site struct {
 	Config
-	pages   *Pages
-	notices notices
-	handler http.Handler
+	pages    *Pages
+	notices  notices
+	watches  watches
+	patience time.Duration // with slow readers of streams
+	handler  http.Handler
 }
 
 // New makes a site. It starts nothing.
@@ -44,7 +46,7 @@ func New(c Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{Config: c, pages: pages}
+	s := &Site{Config: c, patience: slowTime, pages: pages}
 	s.handler = strict(http.NewCrossOriginProtection().Handler(s.routes()))
 	return s, nil
 }

@@ -40,18 +40,30 @@ type story struct {
 	regression *deploy.Regression
 }
 
-// story reads what is recorded of a deployment. Whether it runs is asked first, so what follows is all of
-// one that does not.
+// story reads what is recorded of a deployment.
 func (s *Site) story(ctx context.Context, who deploy.Caller, n deploy.Number) (*story, error) {
+	t, err := s.outline(ctx, who, n)
+	if err != nil {
+		return nil, err
+	}
+	return t, s.addEvents(ctx, who, t)
+}
+
+// outline is a story without its events. Whether it runs is asked first, so what follows is all of one that
+// does not.
+func (s *Site) outline(ctx context.Context, who deploy.Caller, n deploy.Number) (*story, error) {
 	t := &story{running: s.Control.Running(n)}
 	var err error
-	if t.Deployment, t.stages, err = s.Control.Stages(ctx, who, n); err != nil {
-		return nil, err
+	t.Deployment, t.stages, err = s.Control.Stages(ctx, who, n)
+	return t, err
+}
+
+func (s *Site) addEvents(ctx context.Context, who deploy.Caller, t *story) error {
+	var err error
+	if t.events, err = s.Control.Events(ctx, who, deploy.EventFilter{Deployment: t.Number, Limit: maxEvents}); err != nil {
+		return err
 	}
-	if t.events, err = s.Control.Events(ctx, who, deploy.EventFilter{Deployment: n, Limit: maxEvents}); err != nil {
-		return nil, err
-	}
-	return t, t.read()
+	return t.read()
 }
 
 // read finds in the events what the records do not hold by themselves: the rejection with its hint and

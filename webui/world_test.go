@@ -200,6 +200,9 @@ func (w *world) serve(t *testing.T, options ...func(*Config)) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if c.Stopping == nil {
+		site.patience = 200 * time.Millisecond
+	}
 	server := httptest.NewServer(site)
 	t.Cleanup(server.Close)
 	return server
