@@ -30,7 +30,7 @@ func TestReads(t *testing.T) {
 	for _, path := range []string{
 		"/me", "/apps", "/apps/shop", "/apps/shop/releases", "/apps/shop/grants", "/apps/shop/variables", "/targets", "/queue", "/deployments",
 		"/deployments/1", "/deployments/1/logs/build", "/deployments/1/logs/transcript", "/deployments/1/measurements",
-		"/events", "/audit", "/users", "/users/alice", "/users/alice/keys", "/tokens",
+		"/events", "/audit", "/stats", "/stats?app=shop&weeks=156", "/users", "/users/alice", "/users/alice/keys", "/tokens",
 	} {
 		w.want(200, token, "GET", "/api/v1"+path, "")
 	}
@@ -119,7 +119,9 @@ func TestChanges(t *testing.T) {
 	w.want(204, token, "PUT", "/api/v1/apps/shop/freeze", `{"reason":"a holiday"}`)
 	w.want(204, token, "DELETE", "/api/v1/apps/shop/freeze?reason=over", "")
 	w.deployed(1, "shop", "alice", "x")
-	w.want(204, token, "PUT", "/api/v1/deployments/1/regression", `{"reason":"the cart was empty"}`)
+	if r := read[api.Regression](t, w.want(200, token, "PUT", "/api/v1/deployments/1/regression", `{"reason":"the cart was empty"}`)); r.Deployment != 1 || r.Reason != "the cart was empty" || r.MarkedAt.IsZero() {
+		t.Errorf("the regression is %+v", r)
+	}
 	res, body := w.ask(token, "POST", "/api/v1/apps/shop/rollback", `{"of":1,"reason":"slow"}`)
 	if res.StatusCode != http.StatusAccepted || res.Header.Get("Location") != "/api/v1/deployments/77" {
 		t.Errorf("%s, Location %q: %s", res.Status, res.Header.Get("Location"), body)
@@ -182,6 +184,9 @@ func TestBadRequests(t *testing.T) {
 		{400, "GET", "/deployments?limit=x", "", "limit"},
 		{400, "GET", "/deployments?status=lost", "", "status"},
 		{400, "GET", "/deployments?since=yesterday", "", "since"},
+		{400, "GET", "/stats?weeks=157", "", "weeks"},
+		{400, "GET", "/stats?user=alice", "", `no query parameter \"user\"`},
+		{404, "GET", "/stats?app=none", "", "no app"},
 		{400, "GET", "/apps/Shop", "", "app"},
 		{400, "GET", "/deployments/x", "", "number"},
 		{400, "POST", "/apps", `{"name":"x","colour":"red"}`, "colour"},

@@ -85,8 +85,10 @@ func (h handlers) CancelDeployment(ctx context.Context, r CancelDeploymentReques
 }
 
 func (h handlers) MarkRegression(ctx context.Context, r MarkRegressionRequestObject) (MarkRegressionResponseObject, error) {
-	_, err := h.control.MarkRegression(ctx, callerOf(ctx), deploy.Number(r.Number), r.Body.Reason, deploy.Number(r.Body.FixedBy))
-	return MarkRegression204Response{}, err
+	marked, err := h.control.MarkRegression(ctx, callerOf(ctx), deploy.Number(r.Number), r.Body.Reason, deploy.Number(r.Body.FixedBy))
+	return MarkRegression200JSONResponse{
+		Deployment: int64(marked.Deployment), Reason: marked.Reason, FixedBy: int64(marked.FixedBy), MarkedAt: utc(marked.MarkedAt),
+	}, err
 }
 
 func (h handlers) ListCommits(ctx context.Context, r ListCommitsRequestObject) (ListCommitsResponseObject, error) {

@@ -282,6 +282,40 @@ type EventList struct {
 	Items []Event `json:"items"`
 }
 
+// FailureCause defines model for FailureCause.
+type FailureCause struct {
+	Apps  []string `json:"apps"`
+	Count int      `json:"count"`
+
+	// Errored It is the server's own failure.
+	Errored bool `json:"errored"`
+
+	// Example The newest such deployment.
+	Example int64     `json:"example"`
+	FirstAt time.Time `json:"firstAt"`
+	LastAt  time.Time `json:"lastAt"`
+
+	// Reason Of the example.
+	Reason string `json:"reason"`
+
+	// Signature What the failed stage said, with what changes each time masked.
+	Signature string `json:"signature"`
+	Stage     string `json:"stage,omitempty,omitzero"`
+}
+
+// FailureRun defines model for FailureRun.
+type FailureRun struct {
+	App    string `json:"app"`
+	First  int64  `json:"first"`
+	Last   int64  `json:"last"`
+	Length int    `json:"length"`
+
+	// Over Something was accepted after it.
+	Over  bool      `json:"over"`
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+}
+
 // FileChange defines model for FileChange.
 type FileChange struct {
 	// Added Lines.
@@ -442,6 +476,40 @@ type OptionalReason struct {
 	Reason string `json:"reason,omitempty,omitzero"`
 }
 
+// Period defines model for Period.
+type Period struct {
+	Accepted int `json:"accepted"`
+	Bypasses int `json:"bypasses"`
+	Canceled int `json:"canceled"`
+
+	// Deployments Pushes and redeployments, as is everything here but rollBacks and refused.
+	Deployments int `json:"deployments"`
+
+	// Errored The server's own failures.
+	Errored int `json:"errored"`
+
+	// GateRejected Because of the revision, before it had traffic.
+	GateRejected int `json:"gateRejected"`
+	Interrupted  int `json:"interrupted"`
+	Redeploys    int `json:"redeploys"`
+
+	// Refused Pushes that got no number.
+	Refused int `json:"refused"`
+
+	// Regressions Accepted, and found later to have broken something.
+	Regressions int `json:"regressions"`
+
+	// RollBacks By hand, however they ended.
+	RollBacks int `json:"rollBacks"`
+
+	// RolledBack By its watch, after it had traffic.
+	RolledBack int `json:"rolledBack"`
+
+	// Running Or queued.
+	Running int       `json:"running"`
+	Start   time.Time `json:"start"`
+}
+
 // Person defines model for Person.
 type Person struct {
 	Admin bool   `json:"admin,omitempty,omitzero"`
@@ -480,6 +548,16 @@ type Redeploy struct {
 	Reason string `json:"reason,omitempty,omitzero"`
 }
 
+// Regression defines model for Regression.
+type Regression struct {
+	Deployment int64 `json:"deployment"`
+
+	// FixedBy The deployment that mended it; missing if none has.
+	FixedBy  int64     `json:"fixedBy,omitempty,omitzero"`
+	MarkedAt time.Time `json:"markedAt"`
+	Reason   string    `json:"reason"`
+}
+
 // Release defines model for Release.
 type Release struct {
 	CreatedAt time.Time `json:"createdAt"`
@@ -502,6 +580,22 @@ type Rollback struct {
 	Reason string `json:"reason"`
 }
 
+// Share defines model for Share.
+type Share struct {
+	Count int `json:"count"`
+	Of    int `json:"of"`
+}
+
+// Spread defines model for Spread.
+type Spread struct {
+	Count      int     `json:"count"`
+	MaxSeconds float64 `json:"maxSeconds"`
+
+	// P50Seconds By nearest rank.
+	P50Seconds float64 `json:"p50Seconds"`
+	P90Seconds float64 `json:"p90Seconds"`
+}
+
 // Stage defines model for Stage.
 type Stage struct {
 	Checks     []Check   `json:"checks"`
@@ -520,8 +614,90 @@ type Stage struct {
 	StartedAt time.Time `json:"startedAt"`
 }
 
+// StageTally defines model for StageTally.
+type StageTally struct {
+	// Name Empty for what was rejected before the first stage.
+	Name     string `json:"name"`
+	Rejected Share  `json:"rejected"`
+	Took     Spread `json:"took"`
+}
+
+// Statistics defines model for Statistics.
+type Statistics struct {
+	// App Missing for all that may be read.
+	App string `json:"app,omitempty,omitzero"`
+
+	// Causes The most frequent first, at most 50.
+	Causes            []FailureCause `json:"causes"`
+	ChangeFailureRate Share          `json:"changeFailureRate"`
+
+	// Days Each of them, also those on which nothing happened.
+	Days []Period `json:"days"`
+
+	// DeploymentFrequency Accepted changes a day.
+	DeploymentFrequency          float64   `json:"deploymentFrequency"`
+	FailedDeploymentRecoveryTime Spread    `json:"failedDeploymentRecoveryTime"`
+	FailureRate                  Share     `json:"failureRate"`
+	From                         time.Time `json:"from"`
+	LeadTimeForChanges           Spread    `json:"leadTimeForChanges"`
+	LongestRun                   int       `json:"longestRun"`
+
+	// MoreCauses How many more there are.
+	MoreCauses  int          `json:"moreCauses"`
+	QueueWait   Spread       `json:"queueWait"`
+	Regressions []Regression `json:"regressions"`
+
+	// Runs Of two or more rejections, the newest first, at most 50.
+	Runs []FailureRun `json:"runs"`
+
+	// Stages In the order of the pipeline.
+	Stages []StageTally `json:"stages"`
+	Total  Tally        `json:"total"`
+
+	// Unrecovered Failed changes that production has not recovered from.
+	Unrecovered int       `json:"unrecovered"`
+	Until       time.Time `json:"until"`
+	Verdict     Spread    `json:"verdict"`
+
+	// Weeks The last one may not be over.
+	Weeks []Period `json:"weeks"`
+}
+
 // Status defines model for Status.
 type Status string
+
+// Tally defines model for Tally.
+type Tally struct {
+	Accepted int `json:"accepted"`
+	Bypasses int `json:"bypasses"`
+	Canceled int `json:"canceled"`
+
+	// Deployments Pushes and redeployments, as is everything here but rollBacks and refused.
+	Deployments int `json:"deployments"`
+
+	// Errored The server's own failures.
+	Errored int `json:"errored"`
+
+	// GateRejected Because of the revision, before it had traffic.
+	GateRejected int `json:"gateRejected"`
+	Interrupted  int `json:"interrupted"`
+	Redeploys    int `json:"redeploys"`
+
+	// Refused Pushes that got no number.
+	Refused int `json:"refused"`
+
+	// Regressions Accepted, and found later to have broken something.
+	Regressions int `json:"regressions"`
+
+	// RollBacks By hand, however they ended.
+	RollBacks int `json:"rollBacks"`
+
+	// RolledBack By its watch, after it had traffic.
+	RolledBack int `json:"rolledBack"`
+
+	// Running Or queued.
+	Running int `json:"running"`
+}
 
 // Target defines model for Target.
 type Target struct {
@@ -697,6 +873,9 @@ type UserParam = Name
 // VariableParam defines model for variableParam.
 type VariableParam = VariableName
 
+// WeeksParam defines model for weeksParam.
+type WeeksParam = int
+
 // RemoveAppParams defines parameters for RemoveApp.
 type RemoveAppParams struct {
 	// Confirm The name of the app once more.
@@ -772,6 +951,14 @@ type ListEventsParams struct {
 	// Before For the next page: the last sequence of this one.
 	Before BeforeSequenceParam `form:"before,omitempty" json:"before,omitempty,omitzero"`
 	Limit  LimitParam          `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
+// GetStatisticsParams defines parameters for GetStatistics.
+type GetStatisticsParams struct {
+	App QueryAppParam `form:"app,omitempty" json:"app,omitempty,omitzero"`
+
+	// Weeks How many, from Monday on and in UTC; the last of them is this one.
+	Weeks WeeksParam `form:"weeks,omitempty" json:"weeks,omitempty,omitzero"`
 }
 
 // RemoveKeyParams defines parameters for RemoveKey.
@@ -901,6 +1088,9 @@ type ServerInterface interface {
 	// GetQueue Who is being deployed and who waits
 	// (GET /queue)
 	GetQueue(ctx echo.Context) error
+	// GetStatistics How often, how fast and how well is deployed, and why not
+	// (GET /stats)
+	GetStatistics(ctx echo.Context, params GetStatisticsParams) error
 	// ListTargets How production stands, app by app
 	// (GET /targets)
 	ListTargets(ctx echo.Context) error
@@ -1627,6 +1817,31 @@ func (w *ServerInterfaceWrapper) GetQueue(ctx echo.Context) error {
 	return err
 }
 
+// GetStatistics converts echo context to params.
+func (w *ServerInterfaceWrapper) GetStatistics(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStatisticsParams
+	// ------------- Optional query parameter "app" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "app", ctx.QueryParams(), &params.App, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter app: %s", err))
+	}
+
+	// ------------- Optional query parameter "weeks" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "weeks", ctx.QueryParams(), &params.Weeks, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter weeks: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetStatistics(ctx, params)
+	return err
+}
+
 // ListTargets converts echo context to params.
 func (w *ServerInterfaceWrapper) ListTargets(ctx echo.Context) error {
 	var err error
@@ -1852,6 +2067,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/deployments/:number/commits", wrapper.ListCommits, options.OperationMiddlewares["listCommits"]...)
 	router.GET(options.BaseURL+"/deployments/:number/diff", wrapper.GetDiff, options.OperationMiddlewares["getDiff"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/stats", wrapper.GetStatistics, options.OperationMiddlewares["getStatistics"]...)
 	router.GET(options.BaseURL+"/audit", wrapper.GetAudit, options.OperationMiddlewares["getAudit"]...)
 	router.POST(options.BaseURL+"/audit/verification", wrapper.VerifyAudit, options.OperationMiddlewares["verifyAudit"]...)
 	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
@@ -2944,12 +3160,18 @@ type MarkRegressionResponseObject interface {
 	VisitMarkRegressionResponse(w http.ResponseWriter) error
 }
 
-type MarkRegression204Response struct {
-}
+type MarkRegression200JSONResponse Regression
 
-func (response MarkRegression204Response) VisitMarkRegressionResponse(w http.ResponseWriter) error {
-	w.WriteHeader(204)
-	return nil
+func (response MarkRegression200JSONResponse) VisitMarkRegressionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type MarkRegressiondefaultApplicationProblemPlusJSONResponse struct {
@@ -3073,6 +3295,45 @@ type GetQueuedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetQueuedefaultApplicationProblemPlusJSONResponse) VisitGetQueueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatisticsRequestObject struct {
+	Params GetStatisticsParams
+}
+
+type GetStatisticsResponseObject interface {
+	VisitGetStatisticsResponse(w http.ResponseWriter) error
+}
+
+type GetStatistics200JSONResponse Statistics
+
+func (response GetStatistics200JSONResponse) VisitGetStatisticsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatisticsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetStatisticsdefaultApplicationProblemPlusJSONResponse) VisitGetStatisticsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3583,6 +3844,9 @@ type StrictServerInterface interface {
 	// GetQueue Who is being deployed and who waits
 	// (GET /queue)
 	GetQueue(ctx context.Context, request GetQueueRequestObject) (GetQueueResponseObject, error)
+	// GetStatistics How often, how fast and how well is deployed, and why not
+	// (GET /stats)
+	GetStatistics(ctx context.Context, request GetStatisticsRequestObject) (GetStatisticsResponseObject, error)
 	// ListTargets How production stands, app by app
 	// (GET /targets)
 	ListTargets(ctx context.Context, request ListTargetsRequestObject) (ListTargetsResponseObject, error)
@@ -4532,6 +4796,31 @@ func (sh *strictHandler) GetQueue(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetQueueResponseObject); ok {
 		return validResponse.VisitGetQueueResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetStatistics operation middleware
+func (sh *strictHandler) GetStatistics(ctx echo.Context, params GetStatisticsParams) error {
+	var request GetStatisticsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStatistics(ctx.Request().Context(), request.(GetStatisticsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStatistics")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStatisticsResponseObject); ok {
+		return validResponse.VisitGetStatisticsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -47,6 +47,7 @@ type Deployments interface {
 	BeginAgain(ctx context.Context, who deploy.Caller, app deploy.AppName, a deploy.Again) (deploy.Number, error)
 	Cancel(ctx context.Context, who deploy.Caller, n deploy.Number, reason string) error
 	MarkRegression(ctx context.Context, who deploy.Caller, n deploy.Number, reason string, fixedBy deploy.Number) (deploy.Regression, error)
+	Statistics(ctx context.Context, who deploy.Caller, f deploy.StatisticsFilter) (deploy.Statistics, error)
 	LogPath(ctx context.Context, who deploy.Caller, n deploy.Number, name string) (string, error)
 	MeasurementsPath(ctx context.Context, who deploy.Caller, n deploy.Number) (string, error)
 	// Follow hands a log on as it grows, in whole lines, each piece with the offset after it.

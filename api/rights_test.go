@@ -122,6 +122,7 @@ func TestForeignApp(t *testing.T) {
 		}
 		w.want(404, token, "GET", "/api/v1/deployments?app=shop", "")
 		w.want(404, token, "GET", "/api/v1/events?app=shop", "")
+		w.want(404, token, "GET", "/api/v1/stats?app=shop", "")
 		w.want(404, token, "GET", "/api/v1/events?deployment=1", "")
 		w.want(200, token, "GET", "/api/v1/apps/blog", "")
 		w.want(200, token, "GET", "/api/v1/deployments/2/logs/build", "")
