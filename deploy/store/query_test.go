@@ -11,18 +11,54 @@ import (
 	"slipway/deploy"
 )
 
-// TestEventsOfANameGivenAgain: who may read the new app reads nothing of the old one, not even what
-// happens to the old one's deployments after that.
-func TestEventsOfANameGivenAgain(t *testing.T) {
+// givenAgain is a company whose shop was removed, with a deployment in work and a refused push, and made anew.
+// Victor may read the new one.
+func givenAgain(t *testing.T) *history {
 	h := company(t)
-	ctx := t.Context()
 	h.add(queued(1, oid("a")))
 	h.add(of(1, deploy.EventStageStarted))
+	h.add(deploy.Event{Type: deploy.EventPushRefused, App: "shop", Reason: "a zebra"}.WithData(deploy.Reject(deploy.CodeFrozen, "a zebra")))
 	h.add(deploy.Event{Type: deploy.EventAppRemoved, App: "shop"})
 	h.add(appCreated("shop", 3))
 	h.add(granted("shop", "victor", deploy.RoleViewer))
 	h.add(of(1, deploy.EventInterrupted)) // of the old app
 	h.add(queued(2, oid("b")))
+	return h
+}
+
+// TestOthersOfANameGivenAgain: statistics, the queue, pages and the newest deployments are those of the app
+// that has the name, for who may read that one alone.
+func TestOthersOfANameGivenAgain(t *testing.T) {
+	h := givenAgain(t)
+	ctx := t.Context()
+	for name, within := range map[string]deploy.Scope{
+		"a viewer": {User: "victor"}, "a token": {App: "shop"}, "both": {User: "victor", App: "shop"}, "an admin's token": {User: "root", App: "shop"},
+	} {
+		for _, app := range []deploy.AppName{"", "shop"} {
+			of := fmt.Sprintf("app %q, seen by %s: ", app, name)
+			s := got[deploy.Statistics](t)(h.store.Statistics(ctx, deploy.StatisticsFilter{App: app, VisibleTo: within, Until: time.Now().Add(time.Minute), Weeks: deploy.MaxWeeks}))
+			same(t, of+"deployments counted", s.Total.Deployments, 1)
+			same(t, of+"interrupted", s.Total.Interrupted, 0)
+			same(t, of+"refused", s.Total.Refused, 0)
+			same(t, of+"deployments", numbers(got[[]deploy.Deployment](t)(
+				h.store.Deployments(ctx, deploy.DeploymentFilter{App: app, VisibleTo: within}))), []deploy.Number{2})
+			same(t, of+"found by words", numbers(got[[]deploy.Deployment](t)(
+				h.store.Deployments(ctx, deploy.DeploymentFilter{App: app, VisibleTo: within, Text: "cart"}))), []deploy.Number{2})
+		}
+		waiting := got[[]deploy.QueueEntry](t)(h.store.Queue(ctx, within))
+		same(t, "the queue, seen by "+name, len(waiting), 1)
+		same(t, "who waits, seen by "+name, waiting[0].Deployment.Number, 2)
+		same(t, "the newest, seen by "+name, got[map[deploy.AppName]deploy.Deployment](t)(h.store.LastDeployments(ctx, within))["shop"].Number, 2)
+	}
+	all := got[deploy.Statistics](t)(h.store.Statistics(ctx, deploy.StatisticsFilter{Until: time.Now().Add(time.Minute), Weeks: deploy.MaxWeeks})).Total
+	same(t, "all that an admin sees", []int{all.Deployments, all.Interrupted, all.Refused}, []int{2, 1, 1})
+}
+
+// TestEventsOfANameGivenAgain: who may read the new app reads nothing of the old one, not even what
+// happens to the old one's deployments after that.
+func TestEventsOfANameGivenAgain(t *testing.T) {
+	h := givenAgain(t)
+	ctx := t.Context()
 
 	events := func(f deploy.EventFilter) []string {
 		f.Limit = 1000
@@ -38,7 +74,7 @@ func TestEventsOfANameGivenAgain(t *testing.T) {
 	} {
 		same(t, "of shop, seen by "+name, events(deploy.EventFilter{App: "shop", VisibleTo: within}), fresh)
 	}
-	same(t, "an admin sees both", len(events(deploy.EventFilter{App: "shop", VisibleTo: deploy.Scope{User: "root"}})), 9)
+	same(t, "an admin sees both", len(events(deploy.EventFilter{App: "shop", VisibleTo: deploy.Scope{User: "root"}})), 10)
 	same(t, "somebody without a grant", events(deploy.EventFilter{VisibleTo: deploy.Scope{User: "alice"}}), []string{})
 	same(t, "an app that is not there", events(deploy.EventFilter{VisibleTo: deploy.Scope{User: "root", App: "wiki"}}), []string{})
 	same(t, "deployments of a token", numbers(got[[]deploy.Deployment](t)(

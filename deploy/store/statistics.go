@@ -115,7 +115,7 @@ func (v survey) stages(t *tallier) error {
 func (v survey) refused(t *tallier) error {
 	q := v.tx.Model(&eventRow{}).Select("at").Where("type = ? AND at >= ? AND at < ?", deploy.EventPushRefused, at(v.from), at(v.until))
 	if !v.apps.all {
-		q = q.Where("app IN (?)", v.tx.Model(&appRow{}).Select("name").Where("id IN ?", v.apps.ids))
+		q = q.Where("app_id IN ? AND app_id <> 0", v.apps.ids) // not by name, which may have been given again
 	}
 	rows, err := q.Rows()
 	if err != nil {
