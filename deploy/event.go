@@ -23,7 +23,10 @@ const (
 	EventGrantSet     EventType = "grant.set"     // Grant; an empty role takes it away
 	EventSignInFailed EventType = "signin.failed" // none; Actor.Key and Actor.IP tell; SignInData for several
 
-	EventRefUpdated EventType = "ref.updated" // a ref that is not gated moved; Ref, Old, New
+	// A ref that is not gated. Without EventRefUpdated after it the server was killed meanwhile, or git could
+	// not move the ref: what the ref is tells which.
+	EventRefIntended EventType = "ref.intended" // none; Ref, Old, New
+	EventRefUpdated  EventType = "ref.updated"  // none; Ref, Old, New
 
 	EventPushRefused EventType = "push.refused" // Rejection; a push was refused before it got a number; Ref, Old, New if they were read
 

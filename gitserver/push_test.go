@@ -44,9 +44,11 @@ func TestOtherRefsBesideTheGatedOne(t *testing.T) {
 		if w.ref("refs/heads/feature/cart") != "" || w.ref("refs/tags/v1") != "" {
 			t.Error("they should be gone")
 		}
-		var got []string
-		for _, e := range w.records.of(deploy.EventRefUpdated) {
-			got = append(got, fmt.Sprintf("%s %s %s new:%v gone:%v", e.Actor.Name, e.App, e.Ref, e.Old.IsZero(), e.New.IsZero()))
+		recorded := func(is deploy.EventType) (got []string) {
+			for _, e := range w.records.of(is) {
+				got = append(got, fmt.Sprintf("%s %s %s new:%v gone:%v", e.Actor.Name, e.App, e.Ref, e.Old.IsZero(), e.New.IsZero()))
+			}
+			return got
 		}
 		want := []string{
 			"alice shop refs/heads/feature/cart new:true gone:false",
@@ -55,10 +57,50 @@ func TestOtherRefsBesideTheGatedOne(t *testing.T) {
 			"alice shop refs/heads/feature/cart new:false gone:true",
 			"alice shop refs/tags/v1 new:false gone:true",
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("recorded (-want +got)\n%s", diff)
+		for _, is := range []deploy.EventType{deploy.EventRefIntended, deploy.EventRefUpdated} {
+			if diff := cmp.Diff(want, recorded(is)); diff != "" {
+				t.Errorf("%s (-want +got)\n%s", is, diff)
+			}
 		}
 	})
+}
+
+// A ref moves after its intent has been recorded, and not without.
+func TestRefsMoveAfterTheirIntent(t *testing.T) {
+	for _, atomic := range []bool{false, true} {
+		w := newWorld(t, "sha1")
+		alice := w.alice(t)
+		one := alice.start("sha1")
+		push := []string{"push", "production", "main:one", "main:two"}
+		if atomic {
+			push = append(push, "--atomic")
+		}
+		var seen []deploy.OID
+		w.records.refuse = func(e deploy.Event) error {
+			if e.Type == deploy.EventRefIntended {
+				seen = append(seen, w.ref(e.Ref))
+			}
+			if e.Type == deploy.EventRefIntended && e.Ref == "refs/heads/two" {
+				return errors.New("the disk is full")
+			}
+			return nil
+		}
+		contains(t, alice.fail(push...), "main -> one (internal error)", "main -> two (internal error)")
+		if w.ref("refs/heads/one") != "" || w.ref("refs/heads/two") != "" || len(w.records.of(deploy.EventRefUpdated)) != 0 {
+			t.Errorf("atomic %v: moved without a record of the intent", atomic)
+		}
+		w.records.refuse = func(e deploy.Event) error {
+			seen = append(seen, w.ref(e.Ref))
+			return nil
+		}
+		alice.git(push...)
+		if w.ref("refs/heads/one") != one || w.ref("refs/heads/two") != one {
+			t.Errorf("atomic %v: the refs have not moved", atomic)
+		}
+		if diff := cmp.Diff([]deploy.OID{"", "", "", "", one, one}, seen); diff != "" {
+			t.Errorf("atomic %v: the refs when their records were written (-want +got)\n%s", atomic, diff)
+		}
+	}
 }
 
 func TestOffer(t *testing.T) {

@@ -57,8 +57,8 @@ type Stdio struct {
 	Out, Err io.Writer
 }
 
-// Recorder keeps events for history: ref.updated, signin.failed, and push.refused where the gate has not
-// heard of the push.
+// Recorder keeps events for history: ref.intended, ref.updated, signin.failed, and push.refused where the gate
+// has not heard of the push. What cannot be recorded is not done.
 type Recorder interface {
 	Record(context.Context, deploy.Event) error
 }

@@ -63,22 +63,39 @@ func (d *decision) prepare(indexes []int) (t deploy.RefTransaction, reason strin
 	return nil, "internal error"
 }
 
-// commit moves prepared refs and records what moved.
+// commit moves prepared refs, if it can be recorded that they are about to move, and records that they have.
 func (d *decision) commit(t deploy.RefTransaction, indexes []int) {
 	ctx := context.WithoutCancel(d.ctx)
-	if err := t.Commit(ctx); err != nil {
-		d.session.server.logger.Error("moving refs", "app", d.app.Name, "error", err)
-		for _, i := range indexes {
-			d.results[i].reason = "internal error"
+	for _, i := range indexes {
+		if err := d.recordMove(ctx, deploy.EventRefIntended, d.updates[i]); err != nil {
+			_ = t.Abort()
+			d.notMoved("recording that refs are about to move", err, indexes)
+			return
 		}
+	}
+	if err := t.Commit(ctx); err != nil {
+		d.notMoved("moving refs", err, indexes)
 		return
 	}
 	for _, i := range indexes {
-		u := d.updates[i]
-		event := deploy.Event{Type: deploy.EventRefUpdated, Actor: d.session.caller.Pusher.Actor(), App: d.app.Name, Ref: u.Ref, Old: u.Old, New: u.New}
-		if err := d.session.server.config.Recorder.Record(ctx, event); err != nil {
-			d.session.server.logger.Error("recording a ref update", "app", d.app.Name, "ref", u.Ref, "error", err)
+		if err := d.recordMove(ctx, deploy.EventRefUpdated, d.updates[i]); err != nil {
+			// It has moved, as the pusher is told, and its intent is in the log.
+			d.session.server.logger.Error("recording a ref update", "app", d.app.Name, "ref", d.updates[i].Ref, "error", err)
 		}
+	}
+}
+
+func (d *decision) recordMove(ctx context.Context, is deploy.EventType, u deploy.RefUpdate) error {
+	return d.session.server.config.Recorder.Record(ctx, deploy.Event{
+		Type: is, Actor: d.session.caller.Pusher.Actor(), App: d.app.Name, Ref: u.Ref, Old: u.Old, New: u.New,
+	})
+}
+
+// notMoved answers for refs that stay where they are because of a fault.
+func (d *decision) notMoved(doing string, err error, indexes []int) {
+	d.session.server.logger.Error(doing, "app", d.app.Name, "error", err)
+	for _, i := range indexes {
+		d.results[i].reason = "internal error"
 	}
 }
 

@@ -396,6 +396,7 @@ func (commands) Run(ctx context.Context, caller gitserver.Caller, argv []string,
 
 // records keeps events.
 type records struct {
+	refuse func(deploy.Event) error // nil for nothing
 	mu     sync.Mutex
 	events []deploy.Event
 }
@@ -403,6 +404,11 @@ type records struct {
 func (r *records) Record(_ context.Context, e deploy.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.refuse != nil {
+		if err := r.refuse(e); err != nil {
+			return err
+		}
+	}
 	r.events = append(r.events, e)
 	return nil
 }
