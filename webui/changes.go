@@ -1,9 +1,7 @@
 package webui
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"strings"
 
 	"slipway/deploy"
@@ -102,18 +100,4 @@ func diffLine(l string) DiffLine {
 		l = strings.ToValidUTF8(l[:maxDiffLine], "") + " …"
 	}
 	return DiffLine{class, l}
-}
-
-// eventRows are events with their data written for people.
-func eventRows(events []deploy.Event) []EventRow {
-	rows := make([]EventRow, 0, len(events))
-	for _, e := range events {
-		row := EventRow{Event: e}
-		var b bytes.Buffer
-		if len(e.Data) > 0 && json.Indent(&b, e.Data, "", "  ") == nil {
-			row.Data = b.String()
-		}
-		rows = append(rows, row)
-	}
-	return rows
 }

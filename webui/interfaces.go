@@ -26,9 +26,55 @@ type SignIns interface {
 // [*deploy.Rejection] for the reader, or a fault.
 type Control interface {
 	History
+	Production
+	Acts
+	Trail
+	People
 	Apps(ctx context.Context, who deploy.Caller) ([]deploy.App, error)
 	Standing(ctx context.Context, who deploy.Caller, name deploy.AppName) (deploy.Standing, error)
 	Releases(ctx context.Context, who deploy.Caller, app deploy.AppName) ([]deploy.Release, error)
 	Deployments(ctx context.Context, who deploy.Caller, f deploy.DeploymentFilter) ([]deploy.Deployment, error)
 	Stages(ctx context.Context, who deploy.Caller, n deploy.Number) (deploy.Deployment, []deploy.StageRecord, error)
+}
+
+// Production is how apps stand, and what was deployed.
+type Production interface {
+	Standings(ctx context.Context, who deploy.Caller) ([]deploy.Standing, error)
+	Pending(ctx context.Context, who deploy.Caller) ([]deploy.QueueEntry, error)
+	Deployment(ctx context.Context, who deploy.Caller, n deploy.Number, right deploy.Right) (deploy.Deployment, error)
+	VariableNames(ctx context.Context, who deploy.Caller, app deploy.AppName) (deploy.Variables, error)
+	Statistics(ctx context.Context, who deploy.Caller, f deploy.StatisticsFilter) (deploy.Statistics, error)
+}
+
+// Acts are what people do to an app.
+type Acts interface {
+	BeginAgain(ctx context.Context, who deploy.Caller, app deploy.AppName, a deploy.Again) (deploy.Number, error)
+	Freeze(ctx context.Context, who deploy.Caller, app deploy.AppName, reason string) error
+	Unfreeze(ctx context.Context, who deploy.Caller, app deploy.AppName, reason string) error
+}
+
+// Trail is what was recorded.
+type Trail interface {
+	Events(ctx context.Context, who deploy.Caller, f deploy.EventFilter) ([]deploy.Event, error)
+	Chain(ctx context.Context, who deploy.Caller) deploy.ChainState
+}
+
+// People are those who may come in, and with what.
+type People interface {
+	Users(ctx context.Context, who deploy.Caller) ([]deploy.User, error)
+	Keys(ctx context.Context, who deploy.Caller, user deploy.UserName) ([]deploy.Key, error)
+	Grants(ctx context.Context, who deploy.Caller, app deploy.AppName) ([]deploy.Grant, error)
+	Tokens(ctx context.Context, who deploy.Caller) ([]deploy.Token, error)
+	RevokeToken(ctx context.Context, who deploy.Caller, id string) (deploy.Token, error)
+}
+
+// Traffic tells what apps got lately.
+type Traffic interface {
+	Of(app deploy.AppName) deploy.RecentTraffic
+}
+
+// Manual is the manual's pages, and the configuration that is in force, without secrets.
+type Manual interface {
+	Topics() []Topic
+	Settings() []Setting
 }

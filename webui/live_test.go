@@ -304,7 +304,7 @@ func TestSlowReader(t *testing.T) {
 	server := w.serve(t, func(c *Config) { c.Stopping = nil })
 	p := load(t, server.URL)
 	var b strings.Builder
-	for i := range 60_000 {
+	for i := range 200_000 {
 		fmt.Fprintf(&b, "build line %d\n", i+1)
 	}
 	w.write(t, "build.log", b.String())
@@ -331,6 +331,9 @@ func TestSlowReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.take(t, e)
+	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	<-time.After(time.Second) // five times what the server waits for
 	for {
 		e, err := readEvent(in)
@@ -339,12 +342,12 @@ func TestSlowReader(t *testing.T) {
 		}
 		p.take(t, e)
 	}
-	if p.ended || len(p.lines["build"]) == 60_000 {
+	if p.ended || len(p.lines["build"]) == 200_000 {
 		t.Fatal("a slow reader got everything")
 	}
 	w.reject(deploy.Reject(deploy.CodeBuild, "it failed"), "build")
 	p.follow(t.Context(), t, 1_000_000)
-	p.whole(t, "build", 60_000)
+	p.whole(t, "build", 200_000)
 }
 
 // Streams end when the server stops, and tell no end.

@@ -14,6 +14,8 @@ import (
 type Config struct {
 	Control  Control
 	Sessions Sessions
+	Traffic  Traffic
+	Manual   Manual
 	IP       func(*http.Request) string // where a request comes from
 	Places   Places
 	TooMany  func(ip string) bool // counts a sign-in that failed, and tells whether there were too many
@@ -75,8 +77,22 @@ func (s *Site) routes() http.Handler {
 // actions are the addresses for those who are signed in.
 func (s *Site) actions() map[string]action {
 	return map[string]action{
-		"POST /logout":              s.signOut,
+		"GET /{$}":                  s.production,
+		"GET /apps/{app}":           s.app,
+		"POST /apps/{app}/rollback": s.rollBack,
+		"POST /apps/{app}/redeploy": s.redeployApp,
+		"POST /apps/{app}/freeze":   s.freeze,
+		"POST /apps/{app}/unfreeze": s.unfreeze,
+		"GET /deployments":          s.history,
+		"GET /deployments.csv":      s.historyCSV,
+		"GET /stats":                s.stats,
+		"GET /audit":                s.audit,
+		"GET /audit.jsonl":          s.auditExport,
+		"GET /users":                s.people,
+		"POST /tokens/{id}/revoke":  s.revokeToken,
 		"POST /sessions/{id}/close": s.closeSession,
+		"GET /help":                 s.help,
+		"POST /logout":              s.signOut,
 		"/":                         s.nothing,
 	}
 }

@@ -67,6 +67,18 @@ func Spark(name string, width, height float64, series ...Series) template.HTML {
 	return d.end()
 }
 
+// Legend tells what the colours of a chart's series say.
+func Legend(series ...Series) template.HTML {
+	var d drawing
+	d.WriteString(`<p class="legend">`)
+	for _, s := range series {
+		fmt.Fprintf(&d, `<span><svg class="chart" viewBox="0 0 10 10" width="10" height="10" aria-hidden="true"><rect class="%s" width="10" height="10"/></svg> %s</span> `,
+			s.Class, template.HTMLEscapeString(s.Name))
+	}
+	d.WriteString("</p>")
+	return template.HTML(d.String())
+}
+
 // path draws a series as one line, broken at gaps.
 func (d *drawing) path(s Series, at func(int, float64) (x, y float64)) {
 	var p strings.Builder
