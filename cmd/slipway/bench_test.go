@@ -47,7 +47,8 @@ func TestBench(t *testing.T) {
 		{"router", benchRouter},
 		{"tree", benchTree},
 		{"memory", benchMemory},
-		{"history", benchHistory},
+		{"records", benchRecords},
+		{"pages", benchPages},
 	}
 	ran := 0
 	for _, part := range parts {

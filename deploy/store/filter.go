@@ -35,6 +35,12 @@ func (f filter) read(db *gorm.DB) ([]deploymentRow, error) {
 	if f.Text != "" {
 		return f.search(db, apps)
 	}
+	if !apps.all && len(apps.ids) > 1 && f.Revision == "" {
+		rows, whole, err := f.among(db, apps, nil, f.leading(db))
+		if err != nil || whole {
+			return rows, err
+		}
+	}
 	var rows []deploymentRow
 	err = f.page(db, apps, pageSize(f.Limit)).Find(&rows).Error
 	return rows, err
@@ -80,7 +86,7 @@ const appsAtOnce = 50
 // page selects the first so many of the deployments of the apps that fit, but for the text.
 func (f filter) page(db *gorm.DB, of selection, limit int) *gorm.DB {
 	page := func(where string, args ...any) *gorm.DB {
-		return f.on(db.Model(&deploymentRow{}).Where(where, args...)).Order("number " + f.order()).Limit(limit)
+		return f.on(db.Model(&deploymentRow{}).Where(where, args...), false).Order("number " + f.order()).Limit(limit)
 	}
 	switch {
 	case of.all:
@@ -92,28 +98,71 @@ func (f filter) page(db *gorm.DB, of selection, limit int) *gorm.DB {
 	}
 	parts, args := make([]string, len(of.ids)), make([]any, len(of.ids), len(of.ids)+1)
 	for i, id := range of.ids {
-		parts[i], args[i] = fmt.Sprintf("SELECT * FROM (?) AS app%d", i), page("app_id = ?", id)
+		parts[i], args[i] = fmt.Sprintf("SELECT * FROM (?) AS app%d", i), page("app_id = ?", id).Select("number")
 	}
-	return db.Raw(strings.Join(parts, " UNION ALL ")+" ORDER BY number "+f.order()+" LIMIT ?", append(args, limit)...)
+	return db.Model(&deploymentRow{}).Where("number IN (?)", db.Raw("SELECT number FROM ("+strings.Join(parts, " UNION ALL ")+
+		") AS every ORDER BY number "+f.order()+" LIMIT ?", append(args, limit)...)).Order("number " + f.order()).Limit(limit)
 }
 
 func (f filter) order() string { return newestFirst(f.After == 0) }
 
-// on adds the conditions that are not about apps. Where the second half of one says what follows from the
-// first, it is there for SQLite to see that an index of some rows will do.
-func (f filter) on(q *gorm.DB) *gorm.DB {
-	where := func(wanted bool, condition string, args ...any) {
+// condition is one of a filter's.
+type condition struct {
+	is  string
+	arg any
+}
+
+// conditions are those that are neither about apps nor about the order, the one that few deployments fit
+// before the one that many do. Where the second half of one says what follows from the first, it is there
+// for SQLite to see that an index of some rows will do.
+func (f filter) conditions() []condition {
+	accepted := f.Status == deploy.StatusAccepted
+	var all []condition
+	add := func(wanted bool, is string, arg any) {
 		if wanted {
-			q = q.Where(condition, args...)
+			all = append(all, condition{is, arg})
 		}
 	}
-	where(f.User != "", "pusher_user = ?", f.User)
-	where(f.Status != "", "status = ?", f.Status)
-	where(f.FailedStage != "", "failed_stage = ? AND failed_stage <> ''", f.FailedStage)
-	where(f.Code != "", "code = ? AND code <> ''", f.Code)
-	where(f.Revision != "", "new_oid >= ? AND new_oid < ?", f.Revision, f.Revision+"g") // no digit comes after f
-	where(f.Ref != "", "ref = ?", f.Ref)
-	where(f.Bypassed, "bypass")
+	add(f.Bypassed, "bypass", nil)
+	add(f.FailedStage != "", "failed_stage = ? AND failed_stage <> ''", f.FailedStage)
+	add(f.Code != "", "code = ? AND code <> ''", f.Code)
+	add(f.User != "", "pusher_user = ?", f.User)
+	add(f.Status != "" && !accepted, "status = ?", f.Status)
+	add(f.Ref != "", "ref = ?", f.Ref)
+	add(accepted, "status = ?", f.Status)
+	return all
+}
+
+// on adds the conditions that are not about apps. found is whether the rows are found by something else.
+func (f filter) on(q *gorm.DB, found bool) *gorm.DB {
+	if f.Revision != "" {
+		q = q.Where("new_oid >= ? AND new_oid < ?", f.Revision, f.Revision+"g") // no digit comes after f
+	}
+	for i, c := range f.conditions() {
+		// SQLite knows nothing of how many rows there are of a value. A plus keeps it from an index.
+		together := i == 1 && f.User != "" && !f.Bypassed && f.Code == "" // there is an index of both, with the app
+		if (found || i > 0 && !together || f.Revision != "") && q.Name() == string(dialectSQLite) {
+			c.is = "+" + c.is
+		}
+		q = c.on(q)
+	}
+	return f.between(q)
+}
+
+func (c condition) on(q *gorm.DB) *gorm.DB {
+	if c.arg == nil {
+		return q.Where(c.is)
+	}
+	return q.Where(c.is, c.arg)
+}
+
+// between adds the bounds of the numbers.
+func (f filter) between(q *gorm.DB) *gorm.DB {
+	where := func(wanted bool, is string, args ...any) {
+		if wanted {
+			q = q.Where(is, args...)
+		}
+	}
 	// The numbers are in the order of the times, so these are ranges of them.
 	where(!f.Since.IsZero(), "number >= COALESCE((SELECT number FROM deployments WHERE queued_order >= ?"+
 		" ORDER BY queued_order, number LIMIT 1), ?)", at(f.Since), deploy.Number(math.MaxInt64))

@@ -1,10 +1,6 @@
 package store
 
-import (
-	"gorm.io/gorm"
-
-	"slipway/deploy"
-)
+import "gorm.io/gorm"
 
 // glance is how many deployments are looked at on one way before another way is tried, which may have
 // fewer to look at.
@@ -15,56 +11,77 @@ const glance = 500
 // the words, or the newest that fit the rest, a page is mostly complete. If it is not, all that have the
 // words are gone through.
 func (f filter) search(db *gorm.DB, apps selection) ([]deploymentRow, error) {
-	all, limit := sought(f.Text), pageSize(f.Limit)
+	all := sought(f.Text)
 	if len(all) == 0 {
 		return nil, nil // a text without words is in no deployment
 	}
-	for _, numbers := range []func() ([]deploy.Number, error){
-		func() ([]deploy.Number, error) { return f.worded(db, all) },
-		func() ([]deploy.Number, error) { return f.fitting(db, apps) },
-	} {
-		some, err := numbers()
-		if err != nil {
-			return nil, err
-		}
-		rows, err := f.among(db, apps, all, some)
-		if err != nil || len(rows) == limit || len(some) < glance {
+	if err := rarestFirst(db, all); err != nil {
+		return nil, err
+	}
+	fitting := db.Table("(?) AS fitting", f.page(db, apps, glance)).Select("number")
+	for _, some := range []*gorm.DB{f.worded(db, all), fitting} {
+		rows, whole, err := f.among(db, apps, all, some)
+		if err != nil || whole {
 			return rows, err
 		}
 	}
-	q := f.on(of(apps, db.Model(&deploymentRow{}).Joins("JOIN words ON words.deployment = number AND words.word = ?", all[0])))
+	q := f.on(of(apps, db.Model(&deploymentRow{}).Joins("JOIN words ON words.deployment = number AND words.word = ?", all[0])), true)
 	var rows []deploymentRow
-	err := having(q, all[1:]).Order("words.deployment " + f.order()).Limit(limit).Find(&rows).Error
+	err := having(q, all[1:]).Order("words.deployment " + f.order()).Limit(pageSize(f.Limit)).Find(&rows).Error
 	return rows, err
 }
 
-// worded returns the numbers of the first deployments that have the words.
-func (f filter) worded(db *gorm.DB, all []string) ([]deploy.Number, error) {
-	q := db.Model(&wordRow{}).Where("word = ?", all[0])
+// rarestFirst puts the word first that the fewest deployments have, as far as they are worth counting.
+func rarestFirst(db *gorm.DB, all []string) error {
+	least := 0
+	for i, w := range all {
+		var count int
+		some := db.Model(&wordRow{}).Select("deployment").Where("word = ?", w).Limit(4 * glance)
+		if err := db.Raw("SELECT COUNT(*) FROM (?) AS seen", some).Scan(&count).Error; err != nil {
+			return err
+		}
+		if i == 0 || count < least {
+			least = count
+			all[0], all[i] = all[i], all[0]
+		}
+	}
+	return nil
+}
+
+// worded selects the numbers of the first deployments that have the first of the words.
+func (f filter) worded(db *gorm.DB, all []string) *gorm.DB {
+	q := db.Model(&wordRow{}).Select("deployment AS number").Where("word = ?", all[0])
 	if f.Before != 0 {
 		q = q.Where("deployment < ?", f.Before)
 	}
 	if f.After != 0 {
 		q = q.Where("deployment > ?", f.After)
 	}
-	var some []deploy.Number
-	err := q.Order("deployment "+f.order()).Limit(glance).Pluck("deployment", &some).Error
-	return some, err
+	return q.Order("deployment " + f.order()).Limit(glance)
 }
 
-// fitting returns the numbers of the first deployments that fit all but the text.
-func (f filter) fitting(db *gorm.DB, apps selection) ([]deploy.Number, error) {
-	var rows []struct{ Number deploy.Number }
-	err := db.Raw("SELECT number FROM (?) AS fitting", f.page(db, apps, glance)).Scan(&rows).Error
-	return each(rows, func(r struct{ Number deploy.Number }) deploy.Number { return r.Number }), err
+// leading selects the numbers of the first deployments that fit the first condition, of whatever app.
+func (f filter) leading(db *gorm.DB) *gorm.DB {
+	q := db.Model(&deploymentRow{}).Select("number")
+	if all := f.conditions(); len(all) > 0 {
+		q = all[0].on(q)
+	}
+	return f.between(q).Order("number " + f.order()).Limit(glance)
 }
 
-// among returns the page of those of some deployments that fit and have the words.
-func (f filter) among(db *gorm.DB, apps selection, all []string, some []deploy.Number) ([]deploymentRow, error) {
-	q := having(f.on(of(apps, db.Model(&deploymentRow{}).Where("number IN ?", some))), all)
+// among returns the page of those of some deployments that fit and have the words, and whether that is the
+// whole page: whether it is full, or there are no others to look at.
+func (f filter) among(db *gorm.DB, apps selection, all []string, some *gorm.DB) ([]deploymentRow, bool, error) {
+	chosen := db.Table("(?) AS seen", some).Select("number")
 	var rows []deploymentRow
-	err := q.Order("number " + f.order()).Limit(pageSize(f.Limit)).Find(&rows).Error
-	return rows, err
+	err := having(f.on(of(apps, db.Model(&deploymentRow{}).Where("number IN (?)", chosen)), true), all).
+		Order("number " + f.order()).Limit(pageSize(f.Limit)).Find(&rows).Error
+	if err != nil || len(rows) == pageSize(f.Limit) {
+		return rows, true, err
+	}
+	var count int
+	err = db.Raw("SELECT COUNT(*) FROM (?) AS seen", some).Scan(&count).Error
+	return rows, count < glance, err
 }
 
 // of adds the condition that is about apps.

@@ -85,7 +85,7 @@ func sought(text string) []string {
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
-	// The longest one first: it is likely to be the rarest.
+	// The longest one first: of those that many have it is likely to be the rarest.
 	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
 	return all[:min(len(all), soughtWords)]
 }
