@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"slipway/deploy"
 )
 
@@ -78,6 +80,23 @@ func (w *world) pid() int {
 		w.t.Fatal(err)
 	}
 	return h.PID
+}
+
+// kill returns when the process has ended: until then it may accept a connection and take it along.
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the killed process has ended", func() bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n == 1 && err == nil
+	})
 }
 
 func exists(pid int) bool { return syscall.Kill(pid, 0) == nil }
@@ -195,9 +214,7 @@ func TestKilledRouterIsStartedAgain(t *testing.T) {
 	}
 	for range 3 {
 		pid := w.pid()
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		kill(t, pid)
 		// At this moment nobody accepts: this connection waits for the next router.
 		conn, br := raw(t, w.addr, "GET / HTTP/1.1\r\nHost: shop.localhost\r\n\r\n")
 		res, err := http.ReadResponse(br, nil)
