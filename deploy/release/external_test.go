@@ -77,7 +77,7 @@ func (b *externalBench) start(n deploy.Number, change ...func(*deploy.Manifest))
 	}
 	m := &deploy.Manifest{Deploy: deploy.DeployPlan{
 		Run: deploy.Step{Commands: []string{"./ship.sh"}}, Undo: deploy.Step{Commands: []string{"./ship.sh --back"}},
-		ReadyTimeout: 100 * time.Millisecond,
+		ReadyTimeout: 10 * time.Second,
 	}, Verify: deploy.Verify{URL: b.url}}
 	for _, c := range change {
 		c(m)
@@ -150,11 +150,11 @@ func TestExternalNotTaken(t *testing.T) {
 	if err := b.Switch(t.Context(), b.target, 0, 1); err != nil {
 		t.Fatal(err)
 	}
-	b.start(2)
+	b.start(2, func(m *deploy.Manifest) { m.Deploy.ReadyTimeout = time.Second })
 	b.production.ignore = true
 	err := b.Switch(t.Context(), b.target, 1, 2)
 	r, ok := deploy.AsRejection(err)
-	want := fmt.Sprintf("production did not show revision %s within 100ms: %s: it answered %q", revisionOf(2).Short(), b.url, "shop at "+string(revisionOf(1)))
+	want := fmt.Sprintf("production did not show revision %s within 1s: %s: it answered %q", revisionOf(2).Short(), b.url, "shop at "+string(revisionOf(1)))
 	if !ok || r.Code != deploy.CodeSwitch || r.Message != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
