@@ -73,11 +73,32 @@ func (s *Store) Keep(ctx context.Context, app deploy.AppName, n deploy.Number, o
 	if oid.IsZero() {
 		return fmt.Errorf("keeping the revision of deployment %s: no revision", n)
 	}
+	if _, err := deploy.ParseOID(string(oid)); err != nil {
+		return fmt.Errorf("keeping the revision of deployment %s: %w", n, err)
+	}
 	folders := s.refFolders(app, deploy.RefUpdate{Ref: ref, New: oid})
-	if _, err := s.git(ctx, app, "update-ref", "--no-deref", string(ref), string(oid)); err != nil {
+	if err := s.keep(ctx, app, ref, oid); err != nil {
 		return fmt.Errorf("keeping the revision of deployment %s: %w", n, err)
 	}
 	return folders.sync()
+}
+
+// keep makes oid the ref's value, whatever that was.
+func (s *Store) keep(ctx context.Context, app deploy.AppName, ref deploy.RefName, oid deploy.OID) error {
+	git, err := s.begin(app)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, git.kill)
+	err = git.exchange(fmt.Sprintf("option no-deref\x00update %s\x00%s\x00\x00commit\x00", ref, oid), "commit: ok")
+	if !stop() && err == nil {
+		_ = git.end()
+		return context.Cause(ctx)
+	}
+	if err == nil {
+		s.updaters.give(app, git)
+	}
+	return err
 }
 
 // Kept lists the deployments whose revisions are kept.

@@ -36,8 +36,9 @@ type Config struct {
 
 // Store is all repositories of a data directory. It is safe for concurrent use.
 type Store struct {
-	config Config
-	moves  moves
+	config   Config
+	moves    moves
+	updaters updaters
 }
 
 // New returns the store of a data directory. It touches nothing.
@@ -118,6 +119,7 @@ func (s *Store) Create(ctx context.Context, app deploy.AppName, o Options) error
 	if err := syncTree(temporary); err != nil {
 		return fmt.Errorf("creating repository %s: %w", app, err)
 	}
+	s.updaters.drop(app)
 	err = os.Rename(temporary, s.Dir(app))
 	if errors.Is(err, fs.ErrExist) || errors.Is(err, errNotEmpty) {
 		return fmt.Errorf("repository %s: %w", app, deploy.ErrExists)
@@ -136,6 +138,7 @@ func (s *Store) Remove(_ context.Context, app deploy.AppName) error {
 		return fmt.Errorf("removing repository %s: %w", app, err)
 	}
 	gone := filepath.Join(trash, string(app)+"-"+rand.Text())
+	s.updaters.drop(app)
 	err := os.Rename(s.Dir(app), gone)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("repository %s: %w", app, deploy.ErrNotFound)

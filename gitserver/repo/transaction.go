@@ -1,12 +1,9 @@
 package repo
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os/exec"
 	"strings"
 	"sync"
 
@@ -41,12 +38,12 @@ func (s *Store) prepare(ctx context.Context, app deploy.AppName, updates []deplo
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.startTransaction(app, updates)
-	if err != nil {
+	t := &transaction{store: s, app: app, updates: updates, folders: s.refFolders(app, updates...)}
+	if t.git, err = s.begin(app); err != nil {
 		return nil, fmt.Errorf("preparing to move %s: %w", names(updates), err)
 	}
-	stop := context.AfterFunc(ctx, t.kill)
-	err = t.exchange(input, "start: ok", "prepare: ok")
+	stop := context.AfterFunc(ctx, t.git.kill)
+	err = t.git.exchange(input, "prepare: ok")
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -63,10 +60,9 @@ func (s *Store) prepare(ctx context.Context, app deploy.AppName, updates []deplo
 	return nil, fmt.Errorf("preparing to move %s: %w", names(updates), err)
 }
 
-// instructions are what update-ref -z --stdin reads to prepare updates.
+// instructions are what an [updater] with an open transaction reads to prepare updates.
 func instructions(updates []deploy.RefUpdate) (string, error) {
 	var b strings.Builder
-	b.WriteString("start\x00")
 	for _, u := range updates {
 		if err := CheckRefName(u.Ref); err != nil {
 			return "", err
@@ -145,80 +141,17 @@ func names(updates []deploy.RefUpdate) string {
 	return fmt.Sprintf("%d refs", len(updates))
 }
 
-// transaction is a running git update-ref.
+// transaction is one of a running git update-ref.
 type transaction struct {
 	store   *Store
 	app     deploy.AppName
 	updates []deploy.RefUpdate
 	folders refFolders
 	noted   bool // for LastMove
-
-	cmd    *exec.Cmd
-	kill   func()
-	stdin  io.WriteCloser
-	stdout *bufio.Reader
-	stderr *tail
+	git     *updater
 
 	mu   sync.Mutex
 	over bool
-}
-
-func (s *Store) startTransaction(app deploy.AppName, updates []deploy.RefUpdate) (*transaction, error) {
-	// The lock must outlive the context in which it was taken: from the switch on, a pusher who
-	// leaves changes nothing.
-	ctx, kill := context.WithCancel(context.Background())
-	t := &transaction{store: s, app: app, updates: updates, folders: s.refFolders(app, updates...), kill: kill, stderr: &tail{limit: 4 << 10}}
-	t.cmd = s.in(ctx, app, "update-ref", "-z", "--stdin")
-	t.cmd.Stderr = t.stderr
-	stdin, err := t.cmd.StdinPipe()
-	if err != nil {
-		kill()
-		return nil, err
-	}
-	stdout, err := t.cmd.StdoutPipe()
-	if err != nil {
-		kill()
-		return nil, err
-	}
-	t.stdin, t.stdout = stdin, bufio.NewReader(stdout)
-	if err := t.cmd.Start(); err != nil {
-		kill()
-		return nil, err
-	}
-	return t, nil
-}
-
-// exchange writes input and waits for each of the answers.
-func (t *transaction) exchange(input string, answers ...string) error {
-	// Many updates are more than a pipe holds, and git answers only after it has read them.
-	if _, err := io.WriteString(t.stdin, input); err != nil {
-		return t.failure(err)
-	}
-	for _, want := range answers {
-		line, err := t.stdout.ReadString('\n')
-		if err != nil {
-			return t.failure(err)
-		}
-		if strings.TrimSuffix(line, "\n") != want {
-			return t.failure(fmt.Errorf("answered %q instead of %q", line, want))
-		}
-	}
-	return nil
-}
-
-// failure ends git and adds what it said to err.
-func (t *transaction) failure(err error) error {
-	if waitErr := t.end(); waitErr != nil {
-		err = waitErr
-	}
-	return &gitError{command: "git update-ref", stderr: t.stderr.String(), err: err}
-}
-
-// end closes git's input, which aborts what is not committed, and waits for git.
-func (t *transaction) end() error {
-	defer t.kill()
-	t.stdin.Close()
-	return t.cmd.Wait()
 }
 
 // Commit implements [deploy.RefTransaction]. When it returns nil, the refs have moved and that is on
@@ -227,11 +160,10 @@ func (t *transaction) Commit(ctx context.Context) error {
 	if !t.finish() {
 		return errors.New("committing a ref transaction that is over")
 	}
-	err := t.exchange("commit\x00", "commit: ok")
+	err := t.git.exchange("commit\x00", "commit: ok")
 	if err == nil {
-		err = t.end()
-	}
-	if err != nil && !t.store.moved(context.WithoutCancel(ctx), t.app, t.updates) {
+		t.store.updaters.give(t.app, t.git)
+	} else if !t.store.moved(context.WithoutCancel(ctx), t.app, t.updates) {
 		return fmt.Errorf("moving %s: %w", names(t.updates), err)
 	}
 	if t.noted {
@@ -247,7 +179,7 @@ func (t *transaction) Abort() error {
 	}
 	// At the end of its input git aborts by itself. That it died earlier is no harm: the lock's file
 	// is what could stay behind, and Sweep removes it.
-	_ = t.end()
+	_ = t.git.end()
 	return nil
 }
 
