@@ -108,18 +108,38 @@ func BenchmarkRebuild(b *testing.B) {
 	}
 }
 
-// BenchmarkProject projects one event a transaction, as it happens.
+// BenchmarkProject projects one event a transaction, as it happens: those of pushes that are accepted.
 func BenchmarkProject(b *testing.B) {
 	s, err := store.Open(context.Background(), filepath.Join(b.TempDir(), "slipway.db"), silent())
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	e := userCreated("alice", deploy.RoleAdmin)
-	for b.Loop() {
-		e.Sequence++
+	sequence, n := uint64(0), deploy.Number(0)
+	project := func(e deploy.Event) {
+		sequence++
+		e.Sequence, e.ID, e.At = sequence, "x", noon
 		if err := s.Project(context.Background(), e); err != nil {
 			b.Fatal(err)
 		}
 	}
+	project(appCreated("shop", 1))
+	events := 0
+	for b.Loop() {
+		n++
+		project(queued(n, oid("a")))
+		project(started(n, n-1, oid("0")))
+		for _, name := range []deploy.StageName{deploy.StageCheckout, deploy.StageBuild, deploy.StageRelease, deploy.StageSwitch, deploy.StageMonitor} {
+			began, ended := of(n, deploy.EventStageStarted), of(n, deploy.EventStageFinished).WithData(deploy.StageData{Log: "a.log", Size: 7})
+			began.Stage, ended.Stage, ended.Outcome = name, name, deploy.OutcomePass
+			project(began)
+			project(ended)
+		}
+		project(of(n, deploy.EventSwitchIntended))
+		project(of(n, deploy.EventSwitchDone))
+		project(accepted(n, n-1, oid("0"), oid("a")))
+		project(of(n, deploy.EventRefMoved))
+		events += 16
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(events), "µs/event")
 }

@@ -60,8 +60,11 @@ func connectSQLite(path string, a access, n int, w witness) (*gorm.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	// database/sql prepares again in each transaction, so it is no use for writing.
-	return pooled(pool, n, sqlite.Dialector{Conn: pool}, a == reading, w)
+	d := sqlite.Dialector{Conn: pool}
+	if a == writing {
+		d.Conn = newPrepared(pool) // what gorm prepares in a transaction is of no use to the next one
+	}
+	return pooled(pool, n, d, a == reading, w)
 }
 
 func dsn(path string, a access) (string, error) {
