@@ -59,6 +59,7 @@ const (
 	EventVariableUnset   EventType = "variable.unset"   // Variable
 	EventVariablesRead   EventType = "variables.read"   // none; somebody was shown the values
 	EventRunStarted      EventType = "run.started"      // RunData; Deployment numbers the release
+	EventRestartIntended EventType = "restart.intended" // none; Deployment numbers the release
 	EventRestarted       EventType = "restart.done"     // none; Deployment numbers the release; Outcome
 	EventLogsPruned      EventType = "logs.pruned"      // PrunedData: Deployments
 	EventRevisionsPruned EventType = "revisions.pruned" // PrunedData: Deployments

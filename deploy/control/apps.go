@@ -84,16 +84,23 @@ func (c *Control) Freeze(ctx context.Context, who deploy.Caller, app deploy.AppN
 }
 
 // Unfreeze has an app take deployments again. What a failed deployment left is ended before, as far as
-// that can be done.
+// that can be done; where it cannot, the rejection says so, and deployments are taken all the same.
 func (c *Control) Unfreeze(ctx context.Context, who deploy.Caller, app deploy.AppName, reason string) error {
 	a, err := c.App(ctx, who, app, deploy.RightBypass)
 	if err != nil {
 		return err
 	}
-	if err := c.Pipeline.PutRight(ctx, a); err != nil {
-		c.Logger.Error("an app that is unfrozen is not as recorded", "app", app, "error", err)
+	wrong := c.Pipeline.PutRight(ctx, a)
+	if err := c.setFrozen(ctx, who, app, deploy.EventTargetUnfrozen, reason, reasonOf); err != nil || wrong == nil {
+		return err
 	}
-	return c.setFrozen(ctx, who, app, deploy.EventTargetUnfrozen, reason, reasonOf)
+	c.Logger.Error("an app that is unfrozen is not as recorded", "app", app, "error", wrong)
+	why := "the server's log says why"
+	if r, ok := deploy.AsRejection(wrong); ok {
+		why = r.Message
+	}
+	return deploy.Reject(deploy.CodeUnavailable, "%s takes deployments again, but what runs could not be made what is recorded: %s", app, why).
+		WithHint("slipway status shows the difference; slipway doctor says what to do")
 }
 
 func (c *Control) setFrozen(ctx context.Context, who deploy.Caller, app deploy.AppName, what deploy.EventType, reason string, check func(string) (string, error)) error {

@@ -52,8 +52,12 @@ func (c *Control) restartHeld(ctx context.Context, who deploy.Caller, t deploy.T
 	if n == 0 {
 		return 0, deploy.Reject(deploy.CodeNotFound, "nothing of %s runs here", t.App)
 	}
+	event := deploy.Event{Type: deploy.EventRestartIntended, App: t.App, Environment: t.Environment, Deployment: n}
+	if err := c.Record(ctx, who, event); err != nil {
+		return n, err
+	}
 	err = c.Engine.Restart(ctx, t)
-	event := deploy.Event{Type: deploy.EventRestarted, App: t.App, Environment: t.Environment, Deployment: n, Outcome: deploy.OutcomePass}
+	event.Type, event.Outcome = deploy.EventRestarted, deploy.OutcomePass
 	if err != nil {
 		event.Outcome = deploy.OutcomeFail
 	}
