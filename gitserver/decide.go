@@ -66,10 +66,16 @@ func (p *push) procReceive(base context.Context, call *hook.Call) error {
 	}
 	printed.finish()
 	if err != nil {
+		d.refuseAll("internal error")
+	}
+	d.recordRefusals()
+	if err != nil {
 		return err
 	}
 	return writeResults(call.Stdout(), d.results)
 }
+
+const notAnyMore = "you may not push here any more"
 
 // forbidden says why the pusher may not push any more, or "": sending a pack takes time.
 func (d *decision) forbidden() string {
@@ -83,7 +89,7 @@ func (d *decision) forbidden() string {
 	case err != nil && !errors.Is(err, deploy.ErrNotFound):
 		return d.fault("looking up the pusher again", err)
 	case err != nil || user.Name != d.session.caller.User.Name || !deploy.Allows(user.Role, role, deploy.RightPush):
-		return "you may not push here any more"
+		return notAnyMore
 	}
 	d.session.caller.Pusher.Admin = user.Role == deploy.RoleAdmin
 	return ""
@@ -154,7 +160,7 @@ func (d *decision) together() {
 		}
 	}
 	if d.anyRefused() {
-		d.refuseAll("atomic push failed")
+		d.refuseAll(atomicFailed)
 		return
 	}
 	others := d.indexes(func(r result) bool { return r.update.Ref != d.gated() })
@@ -171,7 +177,7 @@ func (d *decision) together() {
 	if gate >= 0 {
 		if reason := d.admit(gate, *offer); reason != "" {
 			d.results[gate].reason = reason
-			d.refuseAll("atomic push failed")
+			d.refuseAll(atomicFailed)
 			return
 		}
 	}
@@ -191,6 +197,9 @@ func (d *decision) indexes(include func(result) bool) []int {
 func (d *decision) anyRefused() bool {
 	return slices.ContainsFunc(d.results, func(r result) bool { return r.reason != "" })
 }
+
+// atomicFailed is why those refs are refused that had to share the fate of another one.
+const atomicFailed = "atomic push failed"
 
 // refuseAll refuses what is not refused yet.
 func (d *decision) refuseAll(reason string) {
@@ -220,6 +229,7 @@ func (d *decision) offer(u deploy.RefUpdate) (deploy.Offer, string) {
 	offer := deploy.Offer{App: d.app.Name, Update: u, Pusher: d.session.caller.Pusher, Options: d.options, Commit: commit, Revision: revision}
 	err = d.check(offer)
 	if rejection, ok := deploy.AsRejection(err); ok {
+		d.heard(u.Ref)
 		d.explain(rejection)
 		return offer, lineOf(rejection)
 	}
@@ -249,6 +259,7 @@ func (d *decision) admit(i int, offer deploy.Offer) string {
 	if d.ctx.Err() != nil {
 		return "canceled: " + context.Cause(d.ctx).Error()
 	}
+	d.results[i].heard = true
 	answer := d.ask(offer)
 	if !answer.Accepted {
 		if answer.Line == "" {

@@ -111,6 +111,7 @@ func parseUpdate(line string) (deploy.RefUpdate, error) {
 type result struct {
 	update deploy.RefUpdate
 	reason string // why not; "" for ok
+	heard  bool   // the gate has heard of it, and records what becomes of it
 	// was is what the ref really was, if the pusher did not know; forced tells whether it was lost.
 	was    deploy.OID
 	forced bool

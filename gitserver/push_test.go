@@ -487,6 +487,9 @@ func TestRightTakenAwayDuringThePush(t *testing.T) {
 	must(t, os.Remove(marker))
 	o := <-done
 	contains(t, o.stderr, "main -> main (you may not push here any more)", "main -> other (you may not push here any more)")
+	if e := w.recordedRefusal(deploy.CodeForbidden); e.Reason != "you may not push here any more; and so 1 ref more" {
+		t.Errorf("recorded %+v", e)
+	}
 	if w.ref("refs/heads/other") != "" || len(w.gate.seen()) > 0 {
 		t.Error("something moved, or got to the gate")
 	}

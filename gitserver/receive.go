@@ -121,6 +121,7 @@ func (s *session) receive(app deploy.App) int {
 		}
 		return 1
 	}
+	p.recordUnheard()
 	return status
 }
 

@@ -24,13 +24,83 @@ func (s *session) turnAway(app deploy.App, r *deploy.Rejection) int {
 
 // recordRefused records a push whose updates nobody has looked at: which refs it was to move is not known.
 func (s *session) recordRefused(app deploy.App, r *deploy.Rejection) {
+	s.recordRefusedUpdate(app, deploy.RefUpdate{}, r)
+}
+
+func (s *session) recordRefusedUpdate(app deploy.App, u deploy.RefUpdate, r *deploy.Rejection) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 10*time.Second)
 	defer cancel()
 	event := deploy.Event{
 		Type: deploy.EventPushRefused, Actor: s.caller.Pusher.Actor(), App: app.Name, Environment: deploy.Production,
-		Outcome: deploy.OutcomeFail, Reason: r.Message,
+		Ref: u.Ref, Old: u.Old, New: u.New, Outcome: deploy.OutcomeFail, Reason: r.Message,
 	}.WithData(r.Bounded())
 	if err := s.server.config.Recorder.Record(ctx, event); err != nil {
 		s.server.logger.Error("recording a refused push", "app", app.Name, "error", err)
 	}
+}
+
+// recordUnheard records a push that git has not handed on to the hook.
+func (p *push) recordUnheard() {
+	if p.heard.Load() || p.commands.count() == 0 {
+		return
+	}
+	r := deploy.Reject(deploy.CodeUsage, "git did not take in what was pushed")
+	if p.session.ctx.Err() != nil {
+		r = deploy.Reject(deploy.CodeCanceled, "the client left before everything was there")
+	}
+	p.session.recordRefused(p.app, r)
+}
+
+// heard notes that the gate has refused a ref, which it has recorded.
+func (d *decision) heard(ref deploy.RefName) {
+	for i := range d.updates {
+		if d.updates[i].Ref == ref {
+			d.results[i].heard = true
+		}
+	}
+}
+
+// recordRefusals records what was refused without the gate, one event for each reason.
+func (d *decision) recordRefusals() {
+	if n := d.commands.count() - len(d.updates); n > 0 {
+		d.session.recordRefused(d.app, deploy.Reject(deploy.CodeUsage, "git itself refused %s of the push", refs(n)))
+	}
+	first, count := map[string]int{}, map[string]int{}
+	var reasons []string
+	for i, r := range d.results {
+		if r.reason == "" || r.reason == atomicFailed || r.heard {
+			continue
+		}
+		if count[r.reason]++; count[r.reason] == 1 {
+			first[r.reason] = i
+			reasons = append(reasons, r.reason)
+		}
+	}
+	for _, reason := range reasons {
+		u := d.updates[first[reason]]
+		message := reason
+		if more := count[reason] - 1; more > 0 {
+			message += fmt.Sprintf("; and so %s more", refs(more))
+		}
+		d.session.recordRefusedUpdate(d.app, u, deploy.Reject(d.codeOf(u, reason), "%s", message))
+	}
+}
+
+func (d *decision) codeOf(u deploy.RefUpdate, reason string) deploy.Code {
+	switch {
+	case reason == notAnyMore:
+		return deploy.CodeForbidden
+	case reason == "internal error":
+		return deploy.CodeUnavailable
+	case u.Ref == d.gated() && u.New.IsZero():
+		return deploy.CodeDelete
+	}
+	return deploy.CodeUsage
+}
+
+func refs(n int) string {
+	if n == 1 {
+		return "1 ref"
+	}
+	return fmt.Sprintf("%d refs", n)
 }

@@ -48,6 +48,35 @@ func TestRefusedBeforeThePack(t *testing.T) {
 	})
 }
 
+// What is refused without the gate having heard of it is in the records as well, by its reason.
+func TestRefusedWithoutTheGate(t *testing.T) {
+	for name, test := range map[string]struct {
+		push   []string
+		reason string
+		code   deploy.Code
+	}{
+		"one ref":                    {[]string{"main:refs/heads/main/below"}, "the name is in the way of the gated branch main", deploy.CodeUsage},
+		"several":                    {[]string{"main:refs/heads/main/a", "main:refs/heads/main/b", "main:refs/heads/main/c"}, "the name is in the way of the gated branch main; and so 2 refs more", deploy.CodeUsage},
+		"with others, all or none":   {[]string{"--atomic", "main:refs/heads/main/a", "main:refs/heads/other"}, "the name is in the way of the gated branch main", deploy.CodeUsage},
+		"the gated branch's removal": {[]string{":main"}, "main is what production runs and cannot be deleted", deploy.CodeDelete},
+		"no commit":                  {[]string{"main^{tree}:refs/heads/tree"}, "a branch must be a commit", deploy.CodeUsage},
+		"the server's own":           {[]string{"main:refs/slipway/deployments/9"}, "git did not take in what was pushed", deploy.CodeUsage},
+		"the server's own, beside":   {[]string{"main:refs/slipway/deployments/9", "main:other"}, "git itself refused 1 ref of the push", deploy.CodeUsage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "sha1")
+			alice := w.alice(t)
+			alice.start("sha1")
+			alice.git("push", "-q", "production", "main")
+			alice.fail(append([]string{"push", "production"}, test.push...)...)
+			w.noPushLeft()
+			if e := w.recordedRefusal(test.code); e.Reason != test.reason || e.Actor.Name != "alice" {
+				t.Errorf("recorded %+v", e)
+			}
+		})
+	}
+}
+
 // Git tells of its folders where something is wrong with them. They are the server's own business.
 func TestFoldersAreNotTold(t *testing.T) {
 	w := newWorld(t, "sha1")
