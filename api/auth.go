@@ -71,15 +71,15 @@ func (s *Server) identify(c echo.Context) (deploy.Caller, error) {
 	return deploy.Caller{}, s.refused(c, strings.TrimSpace(secret), err)
 }
 
-// refused counts an attempt that failed, and records it unless its source has many.
+// refused counts an attempt that failed, and has it recorded.
 func (s *Server) refused(c echo.Context, secret string, err error) error {
+	if lost := s.config.Control.SignInFailed(c.Request().Context(), secret, c.RealIP(), "api"); lost != nil {
+		return lost
+	}
 	wait, many := s.failures.add(c.RealIP(), time.Now())
 	if many {
 		c.Response().Header().Set(echo.HeaderRetryAfter, wait)
 		return echo.NewHTTPError(http.StatusTooManyRequests, "too many attempts from where you are")
-	}
-	if lost := s.config.Control.SignInFailed(c.Request().Context(), secret, c.RealIP(), "api"); lost != nil {
-		return lost
 	}
 	return err
 }

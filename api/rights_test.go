@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -69,11 +70,30 @@ func TestNowhereWithoutAToken(t *testing.T) {
 		})
 	}
 	asked.Wait()
-	// Nothing was changed; some of the attempts are recorded, and not all of them, which would fill the disk.
+	w.want(200, good, "GET", "/api/v1/apps/shop", "") // who has a token is not kept out by others
+	// Nothing was changed. Every attempt with a token is recorded, in a few events, which do not fill the disk.
+	w.stop()
 	if recorded := w.recorder.Head().Sequence - before; recorded == 0 || recorded > 100 {
 		t.Errorf("%d events were recorded", recorded)
 	}
-	w.want(200, good, "GET", "/api/v1/apps/shop", "") // who has a token is not kept out by others
+	failed, attempts := 0, 0
+	for i := range requests {
+		if bad[i/len(operations)%len(bad)] != "" {
+			attempts++
+		}
+	}
+	events, err := w.store.Events(t.Context(), deploy.EventFilter{Type: deploy.EventSignInFailed, Limit: 1000})
+	w.must(err)
+	for _, e := range events {
+		several := deploy.SignInData{Count: 1}
+		if e.Data != nil {
+			w.must(json.Unmarshal(e.Data, &several))
+		}
+		failed += several.Count
+	}
+	if failed != attempts {
+		t.Errorf("%d failed sign-ins are recorded of %d", failed, attempts)
+	}
 }
 
 // TestForeignApp: to a viewer of one app there is no other, on any operation.

@@ -34,6 +34,7 @@ type world struct {
 	pipeline *madeUp
 	server   *httptest.Server
 	stopping chan struct{}
+	stop     func() // the control
 }
 
 func newWorld(t testing.TB) *world {
@@ -55,7 +56,8 @@ func newWorld(t testing.TB) *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = w.control.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait() })
+	w.stop = func() { cancel(); running.Wait() }
+	t.Cleanup(w.stop)
 	handler, err := api.New(api.Config{Control: w.control, Stopping: w.stopping, Logger: logger})
 	w.must(err)
 	w.server = httptest.NewServer(handler)

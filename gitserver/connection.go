@@ -26,6 +26,8 @@ type connection struct {
 	mu       sync.Mutex
 	preAuth  gossh.ServerPreAuthConn
 	signedIn bool
+	tried    bool     // to sign in
+	offered  string   // fingerprint of the registered key that was offered last
 	unknown  []string // fingerprints of the keys that were offered in vain
 	told     bool     // the client has been told of one
 	sessions int

@@ -132,7 +132,7 @@ type Server struct {
 	pushes pushes
 	keys   keyring
 	// failures are the failed sign-ins that are still to be recorded.
-	failures failures
+	failures deploy.FailedSignIns
 	guests   guests
 
 	ready chan struct{}

@@ -1,6 +1,7 @@
 package gitserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -44,6 +45,11 @@ func (s *Server) sshConfig(ctx ssh.Context) *gossh.ServerConfig {
 	c := ctx.Value(connectionKey{}).(*connection)
 	return &gossh.ServerConfig{
 		MaxAuthTries: maxKeys,
+		AuthLogCallback: func(_ gossh.ConnMetadata, _ string, err error) {
+			if err != nil {
+				c.failed()
+			}
+		},
 		PreAuthConnCallback: func(conn gossh.ServerPreAuthConn) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -77,6 +83,7 @@ func (s *Server) offered(ctx ssh.Context, key ssh.PublicKey) bool {
 		return false
 	}
 	permissions.Extensions = map[string]string{fingerprintExtension: fingerprint}
+	c.offer(fingerprint)
 	return true
 }
 
@@ -119,17 +126,82 @@ func (s *Server) signedIn(c *connection) {
 	}
 }
 
-// failedSignIn records a connection that ended before a registered key was proved.
+// failed notes that the client has tried to sign in, in whatever way.
+func (c *connection) failed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tried = true
+}
+
+// offer notes that the client has named a registered key, of which it has proved nothing yet.
+func (c *connection) offer(fingerprint string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tried, c.offered = true, fingerprint
+}
+
+// failedSignIn records a connection that ended before a registered key was proved. Who connects and does not
+// try to sign in, to read the host key or to see whether somebody listens, has not failed to.
 func (s *Server) failedSignIn(c *connection) {
 	c.mu.Lock()
-	unknown, signedIn := slices.Clone(c.unknown), c.signedIn
+	unknown, offered, failed := slices.Clone(c.unknown), c.offered, c.tried && !c.signedIn
 	c.mu.Unlock()
-	if signedIn || len(unknown) == 0 {
+	if !failed {
 		return
 	}
 	s.keys.remove(unknown)
-	if s.failures.add(c.ip, unknown[0], time.Now()) {
-		s.recordFailure(c.base, failure{ip: c.ip, key: unknown[0]})
+	who := deploy.Actor{Type: deploy.ActorUser, IP: c.ip, Origin: "ssh"}
+	reason := "no key was offered"
+	switch {
+	case offered != "":
+		who.Key, reason = offered, "the key is registered, but was not proved"
+	case len(unknown) > 0:
+		who.Key, reason = unknown[0], "the key is not registered"
+	}
+	if e, alone := s.failures.Add(who, reason, time.Now()); alone {
+		s.recordFailure(c.base, e)
+	}
+}
+
+// countFailures begins to record what is counted; the function returned ends that.
+func (s *Server) countFailures(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.recordFailures(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// recordFailures records what has been counted until ctx ends, and then the rest.
+func (s *Server) recordFailures(ctx context.Context) {
+	tick := time.NewTicker(deploy.FailuresDue)
+	defer tick.Stop()
+	for {
+		end := false
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			end = true
+		}
+		for _, e := range s.failures.Due(time.Now(), end) {
+			s.recordFailure(ctx, e)
+		}
+		if end {
+			return
+		}
+	}
+}
+
+func (s *Server) recordFailure(ctx context.Context, e deploy.Event) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.config.Recorder.Record(ctx, e); err != nil {
+		s.logger.Error("recording a failed sign-in", "ip", e.Actor.IP, "key", e.Actor.Key, "error", err)
 	}
 }
 

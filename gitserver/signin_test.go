@@ -31,19 +31,75 @@ func TestUnknownKey(t *testing.T) {
 	mallory.setSSH("-o BatchMode=yes -i " + mallory.home + "/key")
 	contains(t, mallory.fail("clone", mallory.url("/shop"), "clone"), line)
 
-	// The record is written when the connection has ended, and once a minute for an address.
+	e := w.failedSignIn()
+	if a := e.Actor; a.Key != fingerprint || a.IP != "127.0.0.1" || e.Reason != "the key is not registered" {
+		t.Errorf("recorded %+v", e)
+	}
+}
+
+// failedSignIn waits for the one that is recorded, which is when the connection has ended, and once a minute
+// for an address.
+func (w *world) failedSignIn() deploy.Event {
+	w.Helper()
 	deadline := time.After(10 * time.Second)
 	for len(w.records.of(deploy.EventSignInFailed)) == 0 {
 		select {
 		case <-deadline:
-			t.Fatal("nothing was recorded")
+			w.Fatal("nothing was recorded")
 		case <-time.After(time.Millisecond):
 		}
 	}
-	events := w.records.of(deploy.EventSignInFailed)
-	if a := events[0].Actor; len(events) != 1 || a.Key != fingerprint || a.IP != "127.0.0.1" {
-		t.Errorf("recorded %+v", events)
+	all := w.records.of(deploy.EventSignInFailed)
+	if len(all) != 1 {
+		w.Errorf("recorded %+v", all)
 	}
+	return all[0]
+}
+
+// Whoever tries to sign in and does not is in the records, whatever they try with.
+func TestFailedSignInsAreRecorded(t *testing.T) {
+	for name, test := range map[string]struct {
+		method func(theirs, mine gossh.Signer) []gossh.AuthMethod
+		key    bool // that is registered
+		reason string
+	}{
+		"nothing":  {func(_, _ gossh.Signer) []gossh.AuthMethod { return nil }, false, "no key was offered"},
+		"password": {func(_, _ gossh.Signer) []gossh.AuthMethod { return []gossh.AuthMethod{gossh.Password("x")} }, false, "no key was offered"},
+		"a key of somebody else": {func(theirs, mine gossh.Signer) []gossh.AuthMethod {
+			return []gossh.AuthMethod{gossh.PublicKeys(&claim{mine, theirs.PublicKey()})}
+		}, true, "the key is registered, but was not proved"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "sha1")
+			alice := signer(t, w.alice(t))
+			stranger, _ := w.stranger(t, "mallory")
+			client, err := gossh.Dial("tcp", w.server.Addr(), &gossh.ClientConfig{
+				User: "git", HostKeyCallback: gossh.InsecureIgnoreHostKey(), Auth: test.method(alice, signer(t, stranger)),
+			})
+			if err == nil {
+				client.Close()
+				t.Fatal("it was let in")
+			}
+			e := w.failedSignIn()
+			if has := e.Actor.Key == gossh.FingerprintSHA256(alice.PublicKey()); has != test.key || e.Reason != test.reason {
+				t.Errorf("recorded %+v", e)
+			}
+		})
+	}
+	t.Run("nobody tries", func(t *testing.T) {
+		w := newWorld(t, "sha1")
+		conn, err := net.Dial("tcp", w.server.Addr())
+		must(t, err)
+		_, err = bufio.NewReader(conn).ReadString('\n')
+		must(t, errors.Join(err, conn.Close()))
+		w.alice(t).command("a")
+		w.stop()
+		must(t, <-w.stopped) // with everything recorded
+		w.stopped <- nil
+		if all := w.records.of(deploy.EventSignInFailed); len(all) > 0 {
+			t.Errorf("recorded %+v", all)
+		}
+	})
 }
 
 // Agents hold many keys: the registered one may come after others.

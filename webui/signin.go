@@ -57,16 +57,16 @@ func (s *Site) signIn(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
-// signInRefused counts an attempt that failed, and records it unless its source has many.
+// signInRefused counts an attempt that failed, and has it recorded.
 func (s *Site) signInRefused(w http.ResponseWriter, r *http.Request, secret string, p *SignInPage) {
+	if err := s.Sessions.SignInFailed(r.Context(), secret, s.IP(r), "web"); err != nil {
+		s.problem(w, r, deploy.Caller{}, err)
+		return
+	}
 	if s.TooMany(s.IP(r)) {
 		w.Header().Set("Retry-After", "60")
 		p.Problem = "too many attempts from where you are: wait a minute"
 		s.askToSignIn(w, r, http.StatusTooManyRequests, p)
-		return
-	}
-	if err := s.Sessions.SignInFailed(r.Context(), secret, s.IP(r), "web"); err != nil {
-		s.problem(w, r, deploy.Caller{}, err)
 		return
 	}
 	s.askToSignIn(w, r, http.StatusUnauthorized, p)

@@ -116,7 +116,7 @@ func (c *Control) Run(ctx context.Context) error {
 	c.begun.mu.Lock()
 	c.begun.ctx = ctx
 	c.begun.mu.Unlock()
-	<-ctx.Done()
+	c.recordFailures(ctx)
 	c.begun.mu.Lock()
 	c.begun.ctx = nil
 	c.begun.mu.Unlock()

@@ -35,6 +35,7 @@ type Control struct {
 	verifying sync.Mutex
 	begun     begun
 	links     links
+	failures  deploy.FailedSignIns
 }
 
 // New makes a control. It starts nothing.

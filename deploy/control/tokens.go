@@ -163,13 +163,36 @@ func (c *Control) callerOf(ctx context.Context, t deploy.Token, ip, origin strin
 	return who, nil
 }
 
-// SignInFailed records that somebody tried to come in. id is what is known of the key, and may be empty.
+// SignInFailed records that somebody tried to come in: at once, or, while they try again and again, once a
+// minute how often, which needs [Control.Run].
 func (c *Control) SignInFailed(ctx context.Context, secret, ip, origin string) error {
 	actor := deploy.Actor{Type: deploy.ActorUser, IP: ip, Origin: origin}
 	if m := secretPattern.FindStringSubmatch(secret); m != nil {
 		actor.Key = deploy.KeyToken + m[1]
 	}
-	return c.Record(ctx, deploy.Caller{Actor: actor}, deploy.Event{Type: deploy.EventSignInFailed})
+	e, alone := c.failures.Add(actor, "the token or link is unknown, revoked or has expired", time.Now())
+	if !alone {
+		return nil
+	}
+	return c.Record(ctx, deploy.Caller{Actor: e.Actor}, e)
+}
+
+// recordFailures records the failed sign-ins that were put together, until ctx ends, and then the rest.
+func (c *Control) recordFailures(ctx context.Context) {
+	tick := time.NewTicker(deploy.FailuresDue)
+	defer tick.Stop()
+	for end := false; !end; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			end = true
+		}
+		for _, e := range c.failures.Due(time.Now(), end) {
+			if err := c.Record(context.WithoutCancel(ctx), deploy.Caller{Actor: e.Actor}, e); err != nil {
+				c.Logger.Error("recording failed sign-ins", "ip", e.Actor.IP, "error", err)
+			}
+		}
+	}
 }
 
 func hashOf(secret string) string {
