@@ -25,6 +25,7 @@ type ledger struct {
 	status   map[deploy.Number]deploy.Status
 	app      map[deploy.Number]deploy.AppName
 	releases map[string]bool // app/number of what was accepted and not pruned
+	beside   besides
 	wrong    []error
 }
 
@@ -51,7 +52,7 @@ func (w *crashWorld) readRecords(faults bool) (*ledger, error) {
 	slices.Sort(files)
 	r := &ledger{
 		apps: map[deploy.AppName]bool{}, serving: map[deploy.AppName]production{}, before: map[deploy.AppName]production{},
-		status: map[deploy.Number]deploy.Status{}, app: map[deploy.Number]deploy.AppName{}, releases: map[string]bool{},
+		status: map[deploy.Number]deploy.Status{}, app: map[deploy.Number]deploy.AppName{}, releases: map[string]bool{}, beside: besides{},
 	}
 	stories := map[deploy.Number][]deploy.EventType{}
 	for _, file := range files {
@@ -79,6 +80,9 @@ func (w *crashWorld) readRecords(faults bool) (*ledger, error) {
 
 func (r *ledger) take(e deploy.Event) {
 	release := string(e.App) + "/" + e.Deployment.String()
+	if err := r.beside.take(e); err != nil {
+		r.wrong = append(r.wrong, err)
+	}
 	switch e.Type {
 	case deploy.EventAppCreated:
 		r.apps[e.App] = true
@@ -144,7 +148,7 @@ func (w *crashWorld) agrees(faults bool) (*ledger, error) {
 		}
 		var errs []error
 		for app := range r.apps {
-			errs = append(errs, w.appAgrees(r, app))
+			errs = append(errs, w.appAgrees(r, app), w.besidesAgree(r, app))
 		}
 		return errors.Join(append(errs, w.historyAgrees(r), w.processesAgree(r), w.filesAgree(r))...)
 	})

@@ -54,6 +54,10 @@ func kinds() []kind {
 		{"stacked", stacked},
 		{"canceled", canceled},
 		{"another app", anotherApp},
+		{"a branch beside", func(w *crashWorld) attempt {
+			push := w.git("push", "-q", "--force", "alice", w.commit()+":refs/heads/beside")
+			return attempt{accepted: []string{w.serving.revision}, run: func() error { return w.try(push) }}
+		}},
 	}
 }
 
