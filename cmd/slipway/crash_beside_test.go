@@ -30,7 +30,8 @@ func (b besides) take(e deploy.Event) error {
 			}
 		}
 	case deploy.EventRefIntended:
-		if !slices.Contains(b[at], e.Old) && !(e.Old.IsZero() && b[at] == nil) {
+		made := e.Old.IsZero() && b[at] == nil
+		if !made && !slices.Contains(b[at], e.Old) {
 			return fmt.Errorf("%s of %s is about to leave %s, and may be at %v only", e.Ref, e.App, e.Old, b[at])
 		}
 		b[at] = append(b[at], e.Old, e.New)
@@ -51,7 +52,11 @@ func (w *crashWorld) besidesAgree(r *ledger, app deploy.AppName) error {
 		}
 		out, err := w.git("--git-dir="+filepath.Join(w.data, "repos", string(app)+".git"), "rev-parse", "-q", "--verify", string(one.ref)).Output()
 		at := deploy.OID(strings.TrimSpace(string(out)))
-		if there := err == nil && slices.Contains(may, at); !there && !(err != nil && slices.ContainsFunc(may, deploy.OID.IsZero)) {
+		agrees := slices.Contains(may, at)
+		if err != nil { // there is none
+			agrees = slices.ContainsFunc(may, deploy.OID.IsZero)
+		}
+		if !agrees {
 			return fmt.Errorf("%s: %s is %q, recorded is %q", app, one.ref, at, may)
 		}
 	}

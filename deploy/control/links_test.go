@@ -10,7 +10,9 @@ import (
 func TestLinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l links
-		made := func(secret string) { l.add(link{hash: hashOf(secret), user: "alice", expiresAt: time.Now().Add(linkTime)}) }
+		made := func(secret string) {
+			l.add(link{hash: hashOf(secret), user: "alice", expiresAt: time.Now().Add(linkTime)})
+		}
 		made("one")
 		if _, ok := l.take("other"); ok {
 			t.Error("a secret that was never made works")

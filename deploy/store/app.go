@@ -182,7 +182,7 @@ func (c change) grantSet() error {
 	if g.Role == "" {
 		return c.tx.Delete(&grantRow{}, "app_id = ? AND user_name = ?", app.ID, g.User).Error
 	}
-	if err := c.known(&userRow{}, "name = ?", g.User); err != nil {
+	if err := c.knownUser(g.User); err != nil {
 		return err
 	}
 	return c.put(&grantRow{AppID: app.ID, UserName: g.User, Role: g.Role})

@@ -56,7 +56,7 @@ func (c change) sessionOpened() error {
 		return unfit("a session needs an ID and a hash")
 	}
 	if s.User != "" {
-		if err := c.known(&userRow{}, "name = ?", s.User); err != nil {
+		if err := c.knownUser(s.User); err != nil {
 			return err
 		}
 	}

@@ -56,7 +56,7 @@ func (c change) tokenCreated() error {
 		return unfit("a token needs an ID and a hash")
 	}
 	if t.User != "" {
-		if err := c.known(&userRow{}, "name = ?", t.User); err != nil {
+		if err := c.knownUser(t.User); err != nil {
 			return err
 		}
 	}

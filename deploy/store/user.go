@@ -102,7 +102,7 @@ func (c change) keyAdded() error {
 	if err := c.data(&k); err != nil {
 		return err
 	}
-	if err := c.known(&userRow{}, "name = ?", k.User); err != nil {
+	if err := c.knownUser(k.User); err != nil {
 		return err
 	}
 	return c.put(&keyRow{Fingerprint: k.Fingerprint, UserName: k.User, Line: k.Line, AddedAt: at(cmp.Or(k.AddedAt, c.e.At))})
@@ -116,14 +116,14 @@ func (c change) keyRemoved() error {
 	return c.tx.Delete(&keyRow{}, "fingerprint = ?", k.Fingerprint).Error
 }
 
-// known tells whether there is a row, and that the event is unfit if there is none.
-func (c change) known(model any, where string, args ...any) error {
+// knownUser tells whether there is a user, and that the event is unfit if there is none.
+func (c change) knownUser(name deploy.UserName) error {
 	var n int64
-	if err := c.tx.Model(model).Where(where, args...).Count(&n).Error; err != nil {
+	if err := c.tx.Model(&userRow{}).Where("name = ?", name).Count(&n).Error; err != nil {
 		return err
 	}
 	if n == 0 {
-		return unfit("no row of %T has %s %v", model, where, args)
+		return unfit("there is no user %s", name)
 	}
 	return nil
 }
