@@ -36,7 +36,7 @@ func (s *Site) stats(w http.ResponseWriter, r *http.Request, who deploy.Caller) 
 // figuresOf are the numbers that stand for themselves.
 func figuresOf(s deploy.Statistics) []Figure {
 	return []Figure{
-		{fmt.Sprintf("%.1f", s.DeploymentFrequency), "deployments a day"},
+		{perDay(s.DeploymentFrequency), "accepted changes a day"},
 		{share(s.FailureRate), "of verdicts were rejections"},
 		{share(s.ChangeFailureRate), "change failure rate"},
 		{spread(s.Verdict, s.Verdict.P50), "push to verdict, median"},
@@ -45,6 +45,14 @@ func figuresOf(s deploy.Statistics) []Figure {
 		{spread(s.FailedDeploymentRecoveryTime, s.FailedDeploymentRecoveryTime.P50), "recovery, median"},
 		{fmt.Sprint(s.Total.Bypasses), "bypasses"},
 	}
+}
+
+// perDay writes how many there are of something rare, or not.
+func perDay(v float64) string {
+	if v < 1 {
+		return fmt.Sprintf("%.2g", v)
+	}
+	return fmt.Sprintf("%.1f", v)
 }
 
 // share writes a part of a whole, "–" of nothing.
