@@ -47,6 +47,7 @@ func TestBench(t *testing.T) {
 		{"router", benchRouter},
 		{"tree", benchTree},
 		{"memory", benchMemory},
+		{"web", benchWeb},
 		{"records", benchRecords},
 		{"pages", benchPages},
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/labstack/echo/v4"
 
 	"slipway/api"
@@ -89,11 +90,27 @@ func (s *server) webHandler(stopping <-chan struct{}) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	pages, err := zipped(site)
+	if err != nil {
+		return nil, err
+	}
 	answers, err = api.New(api.Config{
-		Pages: site, Session: s.session(site), Control: s.control, IP: ip, Ready: s.webReady, Stopping: stopping, Logger: s.logger,
+		Pages: pages, Session: s.session(site), Control: s.control, IP: ip, Ready: s.webReady, Stopping: stopping, Logger: s.logger,
 		Metrics: s.metrics.Handler(), PublicMetrics: s.config.Metrics == metricsPublic,
 	})
 	return answers, err
+}
+
+// minZipped is how long a page is that is worth compressing, in bytes.
+const minZipped = 1 << 10
+
+// zipped compresses pages for who can read that, but for streams, which are sent as they come.
+func zipped(pages http.Handler) (http.Handler, error) {
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minZipped), gzhttp.EnableZstd(false), gzhttp.ExceptContentTypes([]string{"text/event-stream"}))
+	if err != nil {
+		return nil, fmt.Errorf("compressing pages: %w", err)
+	}
+	return wrap(pages), nil
 }
 
 // session tells the API who is signed in to the pages.
