@@ -23,6 +23,25 @@ func (s *Site) production(w http.ResponseWriter, r *http.Request, who deploy.Cal
 }
 
 func (s *Site) productionPage(ctx context.Context, who deploy.Caller) (*ProductionPage, error) {
+	berths, err := s.berths(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	page := &ProductionPage{Frame: s.frame(who, "Production", "production"), Berths: berths}
+	parts, err := s.berthParts(page)
+	if err != nil {
+		return nil, err
+	}
+	var at position
+	for _, p := range parts {
+		at.sent(p.ID, p.sum)
+	}
+	page.Live = "/live?" + query("at", at.String())
+	return page, nil
+}
+
+// berths are the apps that the caller may read, in production.
+func (s *Site) berths(ctx context.Context, who deploy.Caller) ([]Berth, error) {
 	standings, err := s.Control.Standings(ctx, who)
 	if err != nil {
 		return nil, err
@@ -31,15 +50,15 @@ func (s *Site) productionPage(ctx context.Context, who deploy.Caller) (*Producti
 	if err != nil {
 		return nil, err
 	}
-	page := &ProductionPage{Frame: s.frame(who, "Production", "production")}
+	berths := make([]Berth, 0, len(standings))
 	for _, standing := range standings {
 		berth, err := s.berth(ctx, who, standing, desk)
 		if err != nil {
 			return nil, err
 		}
-		page.Berths = append(page.Berths, berth)
+		berths = append(berths, berth)
 	}
-	return page, nil
+	return berths, nil
 }
 
 // desk is what is in work or waits, by number.

@@ -38,6 +38,7 @@ type Site struct {
 	pages    *Pages
 	notices  notices
 	watches  watches
+	quays    quays
 	patience time.Duration // with slow readers of streams
 	handler  http.Handler
 }
@@ -78,6 +79,7 @@ func (s *Site) routes() http.Handler {
 func (s *Site) actions() map[string]action {
 	return map[string]action{
 		"GET /{$}":                  s.production,
+		"GET /live":                 s.productionLive,
 		"GET /apps/{app}":           s.app,
 		"POST /apps/{app}/rollback": s.rollBack,
 		"POST /apps/{app}/redeploy": s.redeployApp,
@@ -146,11 +148,15 @@ func (s *Site) show(w http.ResponseWriter, status int, page string, view any) er
 
 // frame is what a page shows around its content. It takes the notice of what was just done.
 func (s *Site) frame(who deploy.Caller, title, section string) Frame {
-	name := string(who.User)
-	if name == "" {
-		name = who.Actor.Name
+	return Frame{Title: title, Section: section, Now: s.Now(), Caller: who, Name: nameOf(who), Notices: s.notices.take(who)}
+}
+
+// nameOf is a caller's name, for people.
+func nameOf(who deploy.Caller) string {
+	if who.User == "" {
+		return who.Actor.Name
 	}
-	return Frame{Title: title, Section: section, Now: s.Now(), Caller: who, Name: name, Notices: s.notices.take(who)}
+	return string(who.User)
 }
 
 // problem shows why something was not done. A fault is logged and told as one.
