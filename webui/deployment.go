@@ -13,13 +13,13 @@ import (
 	"slipway/deploy"
 )
 
-// How many lines of logs a page of a deployment shows: of one log, of one that passed where all has ended,
+// How many lines of logs a page of a deployment shows: of one log, of one where all has ended,
 // and of all together. What is above them is on the log's own page.
 const (
-	maxLogLines    = 5000
-	maxPassedLines = 1000
-	maxPageLines   = 12000
-	leastLines     = 20
+	maxLogLines   = 5000
+	maxEndedLines = 1000
+	maxPageLines  = 12000
+	leastLines    = 20
 )
 
 // deploymentActions are the addresses of one deployment, for those who are signed in.
@@ -98,8 +98,8 @@ func (s *Site) logs(ctx context.Context, who deploy.Caller, p *DeploymentPage, t
 	slices.SortStableFunc(names, func(a, b string) int { return rank(t, a) - rank(t, b) })
 	for _, name := range names {
 		most := maxLogLines
-		if rank(t, name) > 0 && !t.running {
-			most = maxPassedLines
+		if !t.running {
+			most = maxEndedLines
 		}
 		l, e, err := s.log(ctx, who, t, name, func(f *os.File, size int64, ended bool) (excerpt, error) {
 			return last(f, size, max(leastLines, min(most, left)), ended)

@@ -166,7 +166,7 @@ func TestLogPage(t *testing.T) {
 	if res.StatusCode != http.StatusPartialContent || part != "RUN Test" || res.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
 		t.Errorf("a part: %s %q", res.Status, part)
 	}
-	if body := page(t, strings.TrimSuffix(address, "/log/test.unit")); !strings.Contains(body, `<span data-before="7003">7,003 lines</span> above`) {
+	if body := page(t, strings.TrimSuffix(address, "/log/test.unit")); !strings.Contains(body, `<span data-before="11003">11,003 lines</span> above`) {
 		t.Error("the deployment's page does not tell of the lines above")
 	}
 }

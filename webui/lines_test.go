@@ -117,3 +117,12 @@ func BenchmarkLastOf200000Lines(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkWindowOf200000Lines(b *testing.B) {
+	log := strings.Repeat("\x1b[32mok\x1b[0m  \tslipway/deploy/something\t0.123s with a line of common length\n", 200_000)
+	for b.Loop() {
+		if _, err := window(strings.NewReader(log), int64(len(log)), 100_000, windowLines, true); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

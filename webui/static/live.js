@@ -22,13 +22,19 @@ function marked() {
 	}
 	if (first) {
 		following.delete(first.closest(".lines"));
-		first.scrollIntoView({ block: "center" });
+		show(first, 3);
 		return;
 	}
 	// The line is not on this page: the page of the log alone has it. It is asked for once.
 	const asked = new URLSearchParams(location.search).get("from");
 	const begin = String(Math.max(1, Number(from) - 20));
 	if (box && box.dataset.page && asked !== begin) location.replace(box.dataset.page + "?from=" + begin + location.hash);
+}
+
+// Scrolls to a line, again once the blocks around it were laid out.
+function show(line, more) {
+	line.scrollIntoView({ block: "center" });
+	if (more > 0) requestAnimationFrame(() => show(line, more - 1));
 }
 
 // A click on a number with Shift makes a range of it.
