@@ -30,7 +30,7 @@ build: ## build bin/slipway, one static binary
 	$(BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/slipway ./cmd/slipway
 
 test: build ## install what the tests need, and run them with the race detector
-	@.ci/need gcc=gcc,libc6-dev git=git bwrap=bubblewrap ssh=openssh-client curl=curl python3=python3 node=nodejs npm=npm
+	@.ci/need gcc=gcc,libc6-dev git=git bwrap=bubblewrap ssh=openssh-client curl=curl python3=python3 node=nodejs npm=npm chromium-headless-shell=chromium-headless-shell
 	@.ci/need -stopped pg_ctlcluster=postgresql
 	@PATH=$$PATH:/usr/sbin .ci/need mkfs.ext4=e2fsprogs losetup=mount
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 25m $(TESTFLAGS) ./...
