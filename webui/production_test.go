@@ -1,6 +1,7 @@
 package webui_test
 
 import (
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -44,6 +45,38 @@ func TestProduction(t *testing.T) {
 	y.shore.fail = errors.New("no engine")
 	has(t, boss.get(http.StatusOK, "/"), "production could not be looked at", "the database is being moved")
 	boss.get(http.StatusInternalServerError, "/apps/shop")
+}
+
+// TestObserved: while production is looked at anyway, a reader does not wait for it, but for what is new.
+func TestObserved(t *testing.T) {
+	y := newYard(t)
+	y.app("shop")
+	y.deployed(1, "shop", "Open the shop")
+	boss := y.browser("")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- y.control.Observe(ctx) }()
+	defer func() { cancel(); <-ended }()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	seen := false
+	for range 1000 {
+		before := y.shore.looked()
+		has(t, boss.get(http.StatusOK, "/"), "restarted 4 times")
+		if seen = y.shore.looked() == before; seen {
+			break
+		}
+		<-tick.C
+	}
+	if !seen {
+		t.Error("every reader has production looked at")
+	}
+	y.deployed(2, "shop", "Greet people")
+	before := y.shore.looked()
+	has(t, boss.get(http.StatusOK, "/"), "release 2")
+	if y.shore.looked() == before {
+		t.Error("the instances of the release before are shown")
+	}
 }
 
 func TestApp(t *testing.T) {

@@ -101,6 +101,7 @@ type shore struct {
 	mu      sync.Mutex
 	again   []deploy.AgainRequest
 	waiting []deploy.Waiting
+	looks   int
 	fail    error
 	traffic map[deploy.AppName]deploy.RecentTraffic
 }
@@ -111,6 +112,13 @@ func (s *shore) Again(_ context.Context, r deploy.AgainRequest, _ io.Writer) dep
 	s.again = append(s.again, r)
 	r.Queued(77)
 	return deploy.Answer{Number: 77, Accepted: true}
+}
+
+// looked is how often instances were looked for.
+func (s *shore) looked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looks
 }
 
 // asked returns what was asked, and forgets it.
@@ -133,6 +141,9 @@ func (s *shore) Hold(ctx context.Context, _ deploy.Target, do func(context.Conte
 
 func (s *shore) Serving(context.Context, deploy.Target) (deploy.Number, error) { return 1, s.fail }
 func (s *shore) Instances(_ context.Context, t deploy.Target, n deploy.Number) ([]deploy.Instance, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looks++
 	return []deploy.Instance{{App: t.App, Release: n, Process: "web", Index: 1, Addr: "127.0.0.1:1"}, {App: t.App, Release: n, Process: "worker", Index: 1}}, s.fail
 }
 

@@ -127,6 +127,7 @@ func (s *server) run(ctx context.Context, std stdio) error {
 			front.Go(func() error { return s.failing(stop, s.control.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.observe(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.recent.Run(pushing)) })
+			front.Go(func() error { return s.failing(stop, s.control.Observe(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.pipeline.Tend(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.trees.Run(pushing)) })
 			front.Go(func() error { return s.failing(stop, s.retention.Run(pushing)) })

@@ -35,6 +35,7 @@ type Control struct {
 	verifying sync.Mutex
 	begun     begun
 	links     links
+	sights    sights
 	failures  deploy.FailedSignIns
 }
 

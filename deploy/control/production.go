@@ -10,8 +10,9 @@ import (
 // looksAtOnce is how many apps are looked at at the same time.
 const looksAtOnce = 8
 
-// Standings tells how production stands of every app that the caller may read, by name. Where an app could
-// not be looked at, its Drift says so: what is wrong with one must not hide the others.
+// Standings tells how production stands of every app that the caller may read, by name. Instances are told
+// as they were at most ten seconds ago, while [Control.Observe] runs. Where an app could not be looked at,
+// its Drift says so: what is wrong with one must not hide the others.
 func (c *Control) Standings(ctx context.Context, who deploy.Caller) ([]deploy.Standing, error) {
 	apps, err := c.Apps(ctx, who)
 	if err != nil {
@@ -52,26 +53,32 @@ func (c *Control) roleOn(ctx context.Context, who deploy.Caller, app deploy.AppN
 	return c.Role(ctx, who, app)
 }
 
-// look fills in what can be seen.
+// look fills in what can be seen, or was seen a moment ago by [Control.Observe].
 func (c *Control) look(ctx context.Context, all []deploy.Standing) {
 	var looking sync.WaitGroup
 	slots := make(chan struct{}, looksAtOnce)
 	for i := range all {
+		if c.sights.recall(&all[i]) {
+			continue
+		}
 		slots <- struct{}{}
 		looking.Go(func() {
 			defer func() { <-slots }()
-			s := &all[i]
-			var err error
-			if s.Instances, err = c.running(ctx, s.State); err == nil {
-				s.Drift, err = c.drift(ctx, *s)
-			}
-			if err != nil && ctx.Err() == nil {
-				c.Logger.Error("looking at production", "app", s.App.Name, "error", err)
-				s.Drift = "production could not be looked at; the server's log says why"
-			}
+			c.lookAt(ctx, &all[i])
 		})
 	}
 	looking.Wait()
+}
+
+func (c *Control) lookAt(ctx context.Context, s *deploy.Standing) {
+	var err error
+	if s.Instances, err = c.running(ctx, s.State); err == nil {
+		s.Drift, err = c.drift(ctx, *s)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.Logger.Error("looking at production", "app", s.App.Name, "error", err)
+		s.Drift = "production could not be looked at; the server's log says why"
+	}
 }
 
 // Pending are the deployments that have not ended, of the apps that the caller may read, in the order of
