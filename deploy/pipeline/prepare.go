@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -107,10 +108,20 @@ func (p *Pipeline) checkout(d *deployment) (*deploy.Job, error) {
 // ManifestFile is the name, under deployments/N/, of the manifest that was in force.
 const ManifestFile = "slipway.toml"
 
+// keepManifest puts it on disk: after a power cut it says where the release runs.
 func (p *Pipeline) keepManifest(d *deployment, m *deploy.Manifest, log io.Writer) error {
-	text := p.Format(m)
 	fmt.Fprintf(log, "%s of %s checked out\n", d.New, d.App)
-	return os.WriteFile(filepath.Join(p.Layout.Deployment(d.Number), ManifestFile), text, 0o600)
+	folder, err := os.Open(p.Layout.Deployment(d.Number))
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	f, err := os.OpenFile(filepath.Join(folder.Name(), ManifestFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(p.Format(m))
+	return errors.Join(err, f.Sync(), f.Close(), folder.Sync())
 }
 
 // discard clears away what a deployment that will not be switched has made.

@@ -43,14 +43,15 @@ func (d directories) make(job *deploy.Job) (*plan, error) {
 	if err := d.writePlan(p); err != nil {
 		return nil, fmt.Errorf("making release %s: %w", job.Number, err)
 	}
-	if err := seal(job.Tree, job.Revision); err != nil { // and sync, the plan too
+	if err := seal(job.Tree, job.Revision); err != nil {
 		return nil, fmt.Errorf("making release %s: %w", job.Number, err)
 	}
 	if err := os.Rename(job.Tree, dir); err != nil {
 		return nil, fmt.Errorf("making release %s: %w", job.Number, err)
 	}
 	job.Tree = dir
-	if err := syncDir(filepath.Dir(dir)); err != nil {
+	releases := filepath.Dir(dir)
+	if err := errors.Join(syncDir(releases), syncDir(filepath.Dir(releases))); err != nil {
 		return nil, fmt.Errorf("making release %s: %w", job.Number, err)
 	}
 	return p, nil
@@ -88,8 +89,7 @@ func seal(tree string, revision deploy.OID) error {
 	if err := top.Chmod(0o755); err != nil {
 		return err
 	}
-	// One call for the file system costs less than one for each of 100,000 files.
-	if err := unix.Syncfs(int(top.Fd())); err != nil {
+	if err := syncTree(root, top); err != nil {
 		return fmt.Errorf("syncing %s: %w", tree, err)
 	}
 	return nil
