@@ -45,6 +45,7 @@ func (w *world) listen(token, path, from string) *listener {
 
 // next returns the next event's name and text, "" at the end of the stream.
 func (l *listener) next() (name, text string) {
+	id := l.last
 	for {
 		line, err := l.body.ReadString('\n')
 		if err != nil {
@@ -53,7 +54,7 @@ func (l *listener) next() (name, text string) {
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
 		switch key {
 		case "id":
-			l.last = value
+			id = value // of this event, which may be cut off
 		case "event":
 			name = value
 		case "data":
@@ -62,6 +63,7 @@ func (l *listener) next() (name, text string) {
 			text = data.Text
 		case "":
 			if name != "" {
+				l.last = id
 				return name, text
 			}
 		}
@@ -134,6 +136,39 @@ func TestStreamEndsWithTheServer(t *testing.T) {
 	}
 }
 
+// TestSlowReader: who reads nothing for long is disconnected, and has every line after coming again.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.app("shop")
+	w.deployed(1, "shop", "alice", "x")
+	var log strings.Builder
+	for i := 0; log.Len() < 32<<20; i++ { // more than the kernel takes for a reader
+		fmt.Fprintf(&log, "line %d %s\n", i, strings.Repeat("x", 1000))
+	}
+	w.write(1, "build.log", log.String())
+	token, path := w.token(operator(), deploy.RoleViewer, "shop"), "/api/v1/deployments/1/logs/build/stream"
+	l := w.listen(token, path, "")
+	<-time.After(13 * time.Second) // it may be slow for 10
+	var got strings.Builder
+	rest := func() (name string) {
+		for {
+			name, text := l.next()
+			if name != "text" {
+				return name
+			}
+			got.WriteString(text)
+		}
+	}
+	if name := rest(); name != "" || got.Len() == 0 || got.Len() >= log.Len() {
+		t.Errorf("%q after %d bytes of %d: it was not disconnected", name, got.Len(), log.Len())
+	}
+	l = w.listen(token, path, l.last)
+	if name := rest(); name != "end" || got.String() != log.String() {
+		t.Errorf("%q after %d bytes of %d", name, got.Len(), log.Len())
+	}
+}
+
 // TestStreamIsSoon: what is written is read soon, by the median of many.
 func TestStreamIsSoon(t *testing.T) {
 	w := newWorld(t)
@@ -167,7 +202,7 @@ func TestStreamIsSoon(t *testing.T) {
 
 // FuzzQuery: no query makes the server fail.
 func FuzzQuery(f *testing.F) {
-	for _, seed := range []string{"app=shop&limit=3", "since=2026-01-01T00:00:00Z&text=%25", "before=9223372036854775807", "revision=a&status=x", "limit=1e3", ";", "%zz", "text=%00%ff", "bypassed=maybe", "ref=refs/heads/main"} {
+	for _, seed := range []string{"app=shop&limit=3", "since=2026-01-01T00:00:00Z&text=%25", "before=9223372036854775807", "revision=a&status=x", "limit=1e3", ";", "%zz", "text=%00%ff", "bypassed=maybe", "ref=refs/heads/main", "weeks=156&app=shop"} {
 		f.Add(seed)
 	}
 	w := newWorld(f)
@@ -175,7 +210,7 @@ func FuzzQuery(f *testing.F) {
 	w.queued(1, "shop", "alice", "x")
 	token := w.token(operator(), deploy.RoleViewer, "")
 	f.Fuzz(func(t *testing.T, query string) {
-		for _, path := range []string{"/deployments", "/events", "/apps/shop/freeze"} {
+		for _, path := range []string{"/deployments", "/events", "/stats", "/apps/shop/freeze"} {
 			r := httptest.NewRequestWithContext(t.Context(), "GET", "/api/v1"+path, nil)
 			r.URL.RawQuery = query
 			r.Header.Set("Authorization", "Bearer "+token)
