@@ -245,11 +245,11 @@ func (s *scriptServer) signal(sig syscall.Signal) error {
 	if s.cmd == nil {
 		return errors.New("no server runs")
 	}
-	if err := s.cmd.Process.Signal(sig); err != nil {
+	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	select {
-	case <-s.done:
+	case <-s.done: // also if it ended just before
 		s.cmd = nil
 		return nil
 	case <-time.After(30 * time.Second):
