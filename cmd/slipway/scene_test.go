@@ -148,7 +148,8 @@ func (s *scene) left(app string) []string {
 		found = append(found, files...)
 	}
 	for pid, line := range processes() {
-		if strings.Contains(line, repo) {
+		// The git that moves refs stays for the next transaction, for a minute.
+		if strings.Contains(line, repo) && !strings.Contains(line, "update-ref -z --stdin") {
 			found = append(found, fmt.Sprintf("process %d: %s", pid, line))
 		}
 	}
