@@ -73,6 +73,11 @@ soak: build ## have four developers push to ten apps for MINUTES (10); SEED repe
 	@.ci/need git=git bwrap=bubblewrap ssh=openssh-client
 	SOAK_MINUTES=$(MINUTES) SOAK_SEED=$(SEED) $(GO) test -count 1 -timeout 24h -v -run '^TestSideBySide$$' ./cmd/slipway
 
+screenshots: build ## write pictures of every page to DIR, for whoever changes them to look at
+	@test -n "$(DIR)" || { echo "say where: make screenshots DIR=pictures"; exit 1; }
+	@.ci/need git=git bwrap=bubblewrap ssh=openssh-client python3=python3 chromium-headless-shell=chromium-headless-shell
+	$(GO) test -count 1 -run 'TestPagesInBrowser|TestPageMoves|TestPagesAtWork' ./webui ./cmd/slipway -args -screenshots $(abspath $(DIR))
+
 bench: build ## measure beside OpenSSH, bubblewrap and other proxies; writes docs/benchmarks.md
 	@.ci/need git=git bwrap=bubblewrap ssh=openssh-client
 	@PATH=$$PATH:/usr/sbin .ci/need -stopped sshd=openssh-server nginx=nginx pg_ctlcluster=postgresql
