@@ -34,6 +34,13 @@ func begin(class, name string, width, height float64) *drawing {
 	return d
 }
 
+// stretch makes the picture fill whatever room it is given: what was drawn so far is its opening tag.
+func (d *drawing) stretch() {
+	opening := strings.TrimSuffix(d.String(), ">")
+	d.Reset()
+	d.WriteString(opening + ` preserveAspectRatio="none">`)
+}
+
 // end closes it. What it holds was written by this package, with every text escaped.
 func (d *drawing) end() template.HTML {
 	d.WriteString("</svg>")
@@ -123,6 +130,7 @@ func Span(name, class string, from, to, total float64) template.HTML {
 	}
 	x := min(from/total*width, width-2)
 	w := max((to-from)/total*width, 2)
+	d.stretch()
 	fmt.Fprintf(d, `<rect class="track" x="0" y="4" width="%d" height="2"/>`, width)
 	fmt.Fprintf(d, `<rect class="%s" x="%s" y="0" width="%s" height="%d" rx="2"/>`, class, num(x), num(min(w, width-x)), height)
 	return d.end()
