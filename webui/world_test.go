@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -23,6 +24,7 @@ import (
 type world struct {
 	Control // what is not faked panics
 	dir     string
+	site    *Site // that serves it
 
 	mu         sync.Mutex
 	deployment deploy.Deployment
@@ -200,10 +202,17 @@ func (w *world) serve(t *testing.T, options ...func(*Config)) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Stopping == nil {
+	if c.Stopping == nil { // slow readers are what is looked at
 		site.patience = 200 * time.Millisecond
 	}
-	server := httptest.NewServer(site)
+	w.site = site
+	server := httptest.NewUnstartedServer(site)
+	server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+		if tcp, ok := conn.(*net.TCPConn); ok && state == http.StateNew && c.Stopping == nil {
+			_ = tcp.SetWriteBuffer(32 << 10)
+		}
+	}
+	server.Start()
 	t.Cleanup(server.Close)
 	return server
 }
