@@ -50,6 +50,7 @@ func TestBench(t *testing.T) {
 		{"web", benchWeb},
 		{"records", benchRecords},
 		{"pages", benchPages},
+		{"answers", benchAnswers},
 	}
 	ran := 0
 	for _, part := range parts {
