@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -10,11 +9,11 @@ import (
 // OID is the lower-case hexadecimal id of a git object, 40 digits (SHA-1) or 64 (SHA-256).
 type OID string
 
-var oidPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var oidPattern = pattern(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // ParseOID checks that s is a whole object id.
 func ParseOID(s string) (OID, error) {
-	if !oidPattern.MatchString(s) {
+	if !oidPattern().MatchString(s) {
 		return "", fmt.Errorf("%q is not an object id of 40 or 64 hexadecimal digits", s)
 	}
 	return OID(s), nil
@@ -49,11 +48,11 @@ func DeploymentRef(n Number) RefName {
 // It is a folder name, a repository name and a host name label, so it is never anything else.
 type AppName string
 
-var namePattern = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`)
+var namePattern = pattern(`^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
 // ParseAppName checks s as the name of an app.
 func ParseAppName(s string) (AppName, error) {
-	if !namePattern.MatchString(s) {
+	if !namePattern().MatchString(s) {
 		return "", fmt.Errorf("%.60q is not an app name: use lower-case letters, digits and inner hyphens, starting with a letter, at most 40", s)
 	}
 	return AppName(s), nil
@@ -64,7 +63,7 @@ type UserName string
 
 // ParseUserName checks s as the name of a user.
 func ParseUserName(s string) (UserName, error) {
-	if !namePattern.MatchString(s) {
+	if !namePattern().MatchString(s) {
 		return "", fmt.Errorf("%.60q is not a user name: use lower-case letters, digits and inner hyphens, starting with a letter, at most 40", s)
 	}
 	return UserName(s), nil

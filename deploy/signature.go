@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -39,7 +40,7 @@ func telling(tail []string) []string {
 	})
 	var all []string
 	for _, l := range tail {
-		if complaint.MatchString(cutAt(l, maxSignatureLine)) {
+		if complaint().MatchString(cutAt(l, maxSignatureLine)) {
 			all = append(all, l)
 		}
 	}
@@ -49,7 +50,7 @@ func telling(tail []string) []string {
 	return tail[max(0, len(tail)-maxSignatureLines+1):]
 }
 
-var complaint = regexp.MustCompile(`(?i)\b(?:error|err|fail|failed|failure|fatal|panic|exception|traceback|assert\w*|expected|want|denied|refused|undefined|cannot|can't|could not|no such|not found|missing|timed? ?out|killed|aborted)\b|\w(?:Error|Exception)\b`)
+var complaint = pattern(`(?i)\b(?:error|err|fail|failed|failure|fatal|panic|exception|traceback|assert\w*|expected|want|denied|refused|undefined|cannot|can't|could not|no such|not found|missing|timed? ?out|killed|aborted)\b|\w(?:Error|Exception)\b`)
 
 // masks are what is different each time: of two that begin at the same place the earlier is meant. What
 // each is called in a signature stands beside it.
@@ -68,23 +69,23 @@ var masks = []struct{ name, pattern string }{
 }
 
 // masked finds any of the masks; group i+1 is masks[i].
-var masked = func() *regexp.Regexp {
+var masked = sync.OnceValue(func() *regexp.Regexp {
 	patterns := make([]string, len(masks))
 	for i, m := range masks {
 		patterns[i] = "(" + m.pattern + ")"
 	}
 	return regexp.MustCompile(strings.Join(patterns, "|"))
-}()
+})
 
 // colours are escape sequences (ECMA-48, CSI).
-var colours = regexp.MustCompile(`\x1b\[[0-?]*[ -/]*[@-~]`)
+var colours = pattern(`\x1b\[[0-?]*[ -/]*[@-~]`)
 
 // normalised is one line with everything masked, spaces run together and control characters gone.
 func normalised(line string) string {
 	line = strings.Join(strings.Fields(cutAt(printable(line), 4*maxSignatureLine)), " ")
 	var b strings.Builder
 	end := 0
-	for _, at := range masked.FindAllStringSubmatchIndex(line, -1) {
+	for _, at := range masked().FindAllStringSubmatchIndex(line, -1) {
 		b.WriteString(line[end:at[0]])
 		for i, m := range masks {
 			if at[2+2*i] >= 0 {
@@ -99,7 +100,7 @@ func normalised(line string) string {
 
 // printable leaves out colours and control characters.
 func printable(s string) string {
-	s = colours.ReplaceAllString(strings.ToValidUTF8(s, "\uFFFD"), "")
+	s = colours().ReplaceAllString(strings.ToValidUTF8(s, "\uFFFD"), "")
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t' || r == '\n':

@@ -3,7 +3,6 @@ package deploy
 import (
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,12 +23,12 @@ type Variable struct {
 // MaxVariableValue is how long a variable's value may be, in bytes.
 const MaxVariableValue = 32 << 10
 
-var variablePattern = regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,99}$`)
+var variablePattern = pattern(`^[A-Z_][A-Z0-9_]{0,99}$`)
 
 // CheckVariableName says why s cannot be the name of a variable, nil if it can.
 func CheckVariableName(s string) error {
 	switch {
-	case !variablePattern.MatchString(s):
+	case !variablePattern().MatchString(s):
 		return fmt.Errorf("%.40q is not a variable's name: use capital letters, digits and underscores, not beginning with a digit, at most 100", s)
 	case s == "PORT" || strings.HasPrefix(s, "SLIPWAY_"):
 		return fmt.Errorf("%s is set by Slipway itself", s)
