@@ -29,7 +29,7 @@ func attacks() []attack {
 	return []attack{
 		// On the way in.
 		{"services and names that are none", askOddly, "", use{16, 16, 0}},
-		{"thousands of environment requests", floodWithRequests, "shop  serves", use{24, 0, 0}},
+		{"thousands of environment requests", floodWithRequests, "shop  serves", use{24, 16, 0}},
 		{"a thousand who never sign in", floodWithStrangers, "accepted: ", use{48, 16, 1}},
 
 		// The pack.
