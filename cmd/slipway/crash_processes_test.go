@@ -17,9 +17,10 @@ import (
 // process is a running process that belongs to a data directory, by its command line, its folder or its
 // cgroup.
 type process struct {
-	pid  int
-	line string // its command line
-	box  string // the sandbox it is in, "" for none
+	pid    int
+	parent int
+	line   string // its command line
+	box    string // the sandbox it is in, "" for none
 }
 
 // processes lists those of the world's data directory. A process that has ended and was not reaped yet
@@ -39,6 +40,12 @@ func (w *crashWorld) processes() []process {
 			continue
 		}
 		p := process{pid: pid, line: strings.ReplaceAll(strings.TrimRight(string(line), "\x00"), "\x00", " ")}
+		status, _ := os.ReadFile(filepath.Join(dir, "status"))
+		for line := range strings.Lines(string(status)) {
+			if parent, found := strings.CutPrefix(line, "PPid:"); found {
+				p.parent, _ = strconv.Atoi(strings.TrimSpace(parent))
+			}
+		}
 		cgroups, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
 		for line := range strings.Lines(string(cgroups)) {
 			if _, name, found := strings.Cut(strings.TrimSpace(line), group); found {
