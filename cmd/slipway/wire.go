@@ -31,6 +31,10 @@ import (
 // undoTimeout is how long putting production back may take before it has failed.
 const undoTimeout = 2 * time.Minute
 
+// answerFirst is how long after a verdict the replaced release is drained and the next work tree made. The
+// pusher has the answer by then.
+const answerFirst = 50 * time.Millisecond
+
 // sandboxTrust is how long a sandbox that worked is taken to work. One that does not after all is a fault
 // of the push that meets it.
 const sandboxTrust = 10 * time.Minute
@@ -93,7 +97,7 @@ func (s *server) wirePipeline(beside string, proxy *egress.Proxy, elsewhere *htt
 		Trees: s.trees, Builder: builder, Runner: builder, Local: s.engine, External: external,
 		Releases: s.engine, Instances: s.engine, Watcher: watcherOf{watcher},
 		Parse: manifest.Parse, Format: manifest.Format, Ready: s.ready(), Full: s.reserve.Full,
-		Addresses: s.addresses, UndoTimeout: undoTimeout, Parallel: runtime.NumCPU(), Logger: s.logger,
+		Addresses: s.addresses, UndoTimeout: undoTimeout, Parallel: runtime.NumCPU(), PutOff: answerFirst, Logger: s.logger,
 	}))
 }
 

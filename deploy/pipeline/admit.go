@@ -225,7 +225,7 @@ func (p *Pipeline) deploy(d *deployment) error {
 	if err := d.record(d.ctx, event); err != nil {
 		return d.because(err)
 	}
-	defer p.Trees.Ahead(d.app, d.New)
+	defer p.ahead(d)
 	ready := p.prepare
 	if rollsBack(&d.Deployment) {
 		ready = p.candidateAgain

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,6 +116,37 @@ func TestRollBackWhileDraining(t *testing.T) {
 		}
 		if w.traffic != 1 || !w.started[1] || w.started[2] {
 			t.Errorf("traffic %d, running %v", w.traffic, w.started)
+		}
+	})
+}
+
+// TestAnswerComesFirst: what nobody waits for begins when the answer has gone out, and not at all if the
+// replaced release is wanted again by then.
+func TestAnswerComesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.pipeline()
+		p.PutOff = 50 * time.Millisecond
+		var stopped []deploy.Number
+		var at []time.Duration
+		began := time.Now()
+		w.stopping = func(_ context.Context, n deploy.Number) error {
+			stopped, at = append(stopped, n), append(at, time.Since(began))
+			return nil
+		}
+		for i := range 2 {
+			if a := p.Admit(t.Context(), offer(i+1), &bytes.Buffer{}); !a.Accepted {
+				t.Fatal("not accepted")
+			}
+		}
+		if a := p.Again(t.Context(), rollback(1), &bytes.Buffer{}); !a.Accepted {
+			t.Fatal("the roll back was not accepted")
+		}
+		if err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(stopped, []deploy.Number{2}) || at[0] != p.PutOff {
+			t.Errorf("ended %v after %v", stopped, at)
 		}
 	})
 }

@@ -38,6 +38,7 @@ type Config struct {
 	Addresses   Addresses
 	UndoTimeout time.Duration // for putting production back; not the pusher's to shorten
 	Parallel    int           // test sets side by side
+	PutOff      time.Duration // how long after a verdict what nobody waits for begins
 	Logger      *slog.Logger
 }
 
@@ -59,7 +60,7 @@ type Pipeline struct {
 	last     deploy.Number // the newest number given; zero until the first is asked for
 	running  map[deploy.Number]*deployment
 	retiring []*retirement
-	ending   sync.WaitGroup // releases being drained, after their deployment's verdict
+	ending   sync.WaitGroup // what is done after a deployment's verdict: releases are drained
 }
 
 // New makes a pipeline. It starts nothing.

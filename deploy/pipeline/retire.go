@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"slices"
+	"time"
 
 	"slipway/deploy"
 )
@@ -28,10 +29,33 @@ func (p *Pipeline) retire(ctx context.Context, d *deployment, c *candidate) {
 	p.mu.Unlock()
 	p.ending.Go(func() {
 		defer p.retired(r)
+		if p.putOff(ctx); ctx.Err() != nil {
+			return
+		}
 		err := p.Local.Stop(ctx, r.target, r.release, drain)
 		if err != nil && ctx.Err() == nil {
 			p.Logger.Error("ending the replaced release", "target", r.target.String(), "release", r.release, "error", err)
 		}
+	})
+}
+
+// putOff lets the answer of a deployment go first, which would otherwise share the processors with what
+// nobody waits for.
+func (p *Pipeline) putOff(ctx context.Context) {
+	if p.PutOff == 0 {
+		return
+	}
+	select {
+	case <-time.After(p.PutOff):
+	case <-ctx.Done():
+	}
+}
+
+// ahead has the app's next checkout begin with what was deployed.
+func (p *Pipeline) ahead(d *deployment) {
+	p.ending.Go(func() {
+		p.putOff(context.Background())
+		p.Trees.Ahead(d.app, d.New)
 	})
 }
 
