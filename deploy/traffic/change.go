@@ -12,9 +12,10 @@ import (
 // change replaces the table by one that edit has made of its routes. When it returns, the new table
 // is in force, here and in routers that have handed over to this one and still serve connections.
 //
-// The state file is written first: a router killed in between starts with the newer table. If that
-// fails (a full disk) the change is made all the same, because putting production back must work on
-// the worst day; then the file is removed, so that no later router starts with a stale table.
+// The state file is written last, so that no visitor waits for the disk: a router killed in between starts
+// with the older table, and whoever asked for the change, without an answer yet, asks the next one again.
+// If writing fails (a full disk) the change stands all the same, because putting production back must work
+// on the worst day; then the file is removed, so that no later router starts with a stale table.
 func (r *router) change(edit func(map[deploy.AppName]Route)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -23,9 +24,9 @@ func (r *router) change(edit func(map[deploy.AppName]Route)) error {
 	}
 	routes := r.table.Load().routes()
 	edit(routes)
-	r.save(routes)
 	r.install(routes)
 	r.tellPredecessors(sorted(routes))
+	r.save(routes)
 	return nil
 }
 
