@@ -16,7 +16,8 @@ const answerTime = 5 * time.Second
 
 // Switch sends the target's traffic to release to, and returns when the router has it and the release
 // answers. Instances of it that do not run are started and become ready first, so it also goes back to
-// a release that was stopped long ago. To 0 nothing serves.
+// a release that was stopped long ago. A newer release that runs was found ready a moment ago by [Local.Start],
+// and gets its visitors at once. To 0 nothing serves.
 //
 // If it fails before the router was asked, traffic is where it was; afterwards Serving tells where it is.
 // Going back (to is older than from) to a release that still runs, the router is asked in any case: what
@@ -30,7 +31,10 @@ func (e *Local) Switch(ctx context.Context, t deploy.Target, from, to deploy.Num
 	if err != nil {
 		return err
 	}
-	unready := e.ensure(ctx, to, f)
+	var unready error
+	if to < from || len(f.down) > 0 {
+		unready = e.ensure(ctx, to, f)
+	}
 	if unready != nil && (ctx.Err() != nil || to > from || len(f.down) > 0) {
 		return unready
 	}
