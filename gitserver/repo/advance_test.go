@@ -67,6 +67,28 @@ func TestAdvance(t *testing.T) {
 	})
 }
 
+// A change that writes nothing, because it only removes or changes nothing at all.
+func TestAdvanceWritesNothing(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		one := w.commit("one", "a", "x", "b/c", "y")
+		dir := t.TempDir()
+		must(t, w.store.Revision(app, one).Checkout(t.Context(), dir))
+		must(t, os.RemoveAll(filepath.Join(w.work, "b")))
+		two := w.commit("two")
+		for _, step := range [][2]deploy.OID{{one, two}, {two, w.commit("three")}} {
+			written, err := w.store.Advance(t.Context(), app, dir, step[0], step[1])
+			if err != nil || len(written) > 0 {
+				t.Fatalf("wrote %q, %v", written, err)
+			}
+		}
+		whole := t.TempDir()
+		must(t, w.store.Revision(app, two).Checkout(t.Context(), whole))
+		if diff := cmp.Diff(listing(t, whole), listing(t, dir)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 // scramble changes files of the clone at random: files become folders, links, programs, or go.
 func (w *world) scramble(random *rand.Rand) {
 	w.Helper()
