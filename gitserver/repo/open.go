@@ -129,10 +129,11 @@ func (s *Store) openBatch(ctx context.Context, app deploy.AppName) (*batch, erro
 	return b, nil
 }
 
+// close ends git, which takes a while and nobody has to wait for.
 func (b *batch) close() {
 	b.stdin.Close()
 	b.stdout.Close() // an object may be larger than what is of interest
-	_ = b.cmd.Wait()
+	go func() { _ = b.cmd.Wait() }()
 }
 
 // errLarge says that an object is larger than what was asked for. The batch is of no use then.
