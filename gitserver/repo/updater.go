@@ -101,6 +101,16 @@ func (u *updater) end() error {
 	return u.cmd.Wait()
 }
 
+// abandon has git let go of everything and end, whatever it is doing: at the end of its input it does that by
+// itself. Killed it would leave its locks behind, so that is for one that does not end.
+func (u *updater) abandon() {
+	u.stdin.Close()
+	time.AfterFunc(abandonTime, u.kill)
+}
+
+// abandonTime is how long git may take for what it was told last.
+const abandonTime = 10 * time.Second
+
 // updaters are those that have nothing to do, one for each app. If this process dies they end by
 // themselves.
 type updaters struct {

@@ -2,9 +2,12 @@ package repo
 
 import (
 	"context"
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"slipway/deploy"
 )
@@ -112,6 +115,36 @@ func TestUpdaterIsNotKeptAfterAnAbort(t *testing.T) {
 	end()
 	if err := s.Keep(ended, app, 7, oid); err == nil || s.idlePID() != 0 {
 		t.Errorf("keeping a revision for nobody: %v, and process %d stays", err, s.idlePID())
+	}
+	move(t, s, "refs/heads/main", oid)
+}
+
+// A pusher who leaves while a ref is being locked must not leave the lock behind.
+func TestAbandonedUpdaterTakesItsLocksAlong(t *testing.T) {
+	s := newUpdatedStore(t)
+	oid := newUpdated(t, s, SHA1)
+	for i := range 120 {
+		if err := s.Keep(t.Context(), app, 1000, oid); err != nil { // so that git has started
+			t.Fatal(err)
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Duration(i)*20*time.Microsecond, leave)
+		if i%2 == 0 {
+			_ = s.Keep(ctx, app, deploy.Number(i+1), oid)
+		} else if tx, err := s.Prepare(ctx, app, deploy.RefUpdate{Ref: "refs/heads/main", New: oid}); err == nil {
+			_ = tx.Abort()
+		}
+		leave()
+	}
+
+	err := filepath.WalkDir(s.Dir(app), func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".lock") {
+			t.Errorf("%s is left", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	move(t, s, "refs/heads/main", oid)
 }
