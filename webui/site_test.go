@@ -183,6 +183,7 @@ func (y *yard) record(e deploy.Event) {
 	}
 	_, err := y.recorder.Record(y.Context(), e)
 	y.must(err)
+	y.recorder.Wait()
 }
 
 func (y *yard) app(names ...deploy.AppName) {

@@ -68,6 +68,7 @@ func (s *server) follow(ctx context.Context) error {
 }
 
 func (s *server) close() {
+	s.recorder.Wait()
 	if err := errors.Join(s.store.Close(), s.log.Close()); err != nil {
 		s.logger.Error("closing the records", "error", err)
 	}

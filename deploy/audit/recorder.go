@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"slipway/deploy"
 )
 
-// Projection is what is derived from the log: the database. A recorder calls it from one goroutine at
-// a time.
+// Projection is what is derived from the log: the database. A recorder calls Position and Project from one
+// goroutine at a time, and Check from one.
 type Projection interface {
 	// Position tells the sequence and the ID of the event that was projected last; zero and "" if
 	// there is none.
@@ -34,15 +35,19 @@ var ErrDiverged = errors.New("the database has seen events that the audit log do
 // batch is how many events are projected at once when catching up.
 const batch = 500
 
-// Recorder puts events in order: each is appended to the log, then projected, then handed to the feeds,
-// before the next one's turn. It is safe for concurrent use.
+// Recorder puts events in order: each is appended to the log, then projected, then handed to the feeds.
+// It is safe for concurrent use.
 type Recorder struct {
 	log        *Log
 	projection Projection
 	logger     *slog.Logger
-	turn       chan struct{} // held by whoever records or catches up
-	behind     atomic.Bool   // the projection has not had every event
+	turn       chan struct{} // held by whoever appends, or has the projection catch up
+	behind     atomic.Bool   // the projection cannot have what is due
 	feeds      feeds
+
+	projecting sync.Mutex // held by whoever projects
+	mu         sync.Mutex
+	due        []deploy.Event // appended and not yet projected, in order
 }
 
 // NewRecorder makes a recorder. The projection counts as behind until [Recorder.CatchUp] or the first
@@ -59,15 +64,19 @@ func NewRecorder(log *Log, projection Projection, logger *slog.Logger) *Recorder
 
 // Record records the event and returns it as it stands in the log. An error means that it is not
 // recorded: what it announces must not be done. Once it is in the log it stands: if projecting it
-// fails, that is logged and done again later, and Record returns no error. ctx bounds the waiting for
-// its turn, never the writing.
+// fails, that is logged and done again later, and Record returns no error. When it returns, whoever asks
+// the projection hears of the event, unless it only tells of a stage: those follow in a moment, beside
+// the stage's work. ctx bounds the waiting for its turn, never the writing.
 func (r *Recorder) Record(ctx context.Context, e deploy.Event) (deploy.Event, error) {
 	if err := r.take(ctx); err != nil {
 		return deploy.Event{}, fmt.Errorf("recording event %s: %w", e.Type, err)
 	}
 	defer r.give()
-	apart := context.WithoutCancel(ctx)
-	if err := r.catchUp(apart); err != nil {
+	beside := ofStage(e)
+	if !beside {
+		r.Wait()
+	}
+	if err := r.catchUp(context.WithoutCancel(ctx)); err != nil {
 		r.logger.Error("the database is behind the audit log", "error", err)
 	}
 	if err := r.projection.Check(ctx, e, r.log.Head().Sequence); err != nil {
@@ -77,9 +86,18 @@ func (r *Recorder) Record(ctx context.Context, e deploy.Event) (deploy.Event, er
 	if err != nil {
 		return deploy.Event{}, err
 	}
-	r.project(apart, recorded)
-	r.feeds.publish(recorded)
+	r.handOn(recorded)
+	if beside {
+		go r.Wait()
+	} else {
+		r.Wait()
+	}
 	return recorded, nil
+}
+
+// ofStage tells whether nobody decides by what the projection makes of an event.
+func ofStage(e deploy.Event) bool {
+	return e.Type == deploy.EventStageStarted || e.Type == deploy.EventStageFinished
 }
 
 // append appends the event, and mends the log first if an earlier write broke it.
@@ -88,14 +106,14 @@ func (r *Recorder) append(ctx context.Context, e deploy.Event) (deploy.Event, er
 	if err := r.log.Repair(ctx); err != nil {
 		return deploy.Event{}, fmt.Errorf("recording event %s: %w", e.Type, err)
 	}
-	if err := r.handOn(ctx, before); err != nil {
+	if err := r.handOnRepair(before); err != nil {
 		return deploy.Event{}, fmt.Errorf("recording event %s: %w", e.Type, err)
 	}
 	return r.log.Append(ctx, e)
 }
 
-// handOn projects and publishes what the log itself recorded after the given sequence: a repair.
-func (r *Recorder) handOn(ctx context.Context, after uint64) error {
+// handOnRepair hands on what the log itself recorded after the given sequence.
+func (r *Recorder) handOnRepair(after uint64) error {
 	if r.log.Head().Sequence == after {
 		return nil
 	}
@@ -103,20 +121,42 @@ func (r *Recorder) handOn(ctx context.Context, after uint64) error {
 		if err != nil {
 			return err
 		}
-		r.project(context.WithoutCancel(ctx), e)
-		r.feeds.publish(e)
+		r.handOn(e)
 	}
 	return nil
 }
 
-func (r *Recorder) project(ctx context.Context, e deploy.Event) {
-	if r.behind.Load() {
-		return // it would only be a gap; catching up brings it
+// handOn makes an event due. The caller has the turn, so they are due in order.
+func (r *Recorder) handOn(e deploy.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.due = append(r.due, e)
+}
+
+// Wait returns when the projection has had what was recorded before, or failed to take it in.
+func (r *Recorder) Wait() {
+	r.projecting.Lock()
+	defer r.projecting.Unlock()
+	r.mu.Lock()
+	due := r.due
+	r.due = nil
+	r.mu.Unlock()
+	r.project(due)
+	for _, e := range due {
+		r.feeds.publish(e)
 	}
-	if err := r.projection.Project(ctx, e); err != nil {
+}
+
+// project projects what was due. While the projection is behind that would only be a gap; catching up
+// brings it.
+func (r *Recorder) project(due []deploy.Event) {
+	if len(due) == 0 || r.behind.Load() {
+		return
+	}
+	if err := r.projection.Project(context.Background(), due...); err != nil {
 		r.behind.Store(true)
-		r.logger.Error("the event is recorded, but the database could not take it in; trying again later",
-			"sequence", e.Sequence, "type", e.Type, "error", err)
+		r.logger.Error("the events are recorded, but the database could not take them in; trying again later",
+			"sequence", due[0].Sequence, "type", due[0].Type, "events", len(due), "error", err)
 	}
 }
 
@@ -124,6 +164,7 @@ func (r *Recorder) project(ctx context.Context, e deploy.Event) {
 // the projection: it costs nothing when there is nothing to do. [ErrDiverged] says that the projection
 // knows events that are not in the log; then look, and then [Recorder.Rebuild].
 func (r *Recorder) CatchUp(ctx context.Context) error {
+	r.Wait()
 	if !r.behind.Load() {
 		return nil
 	}
@@ -162,6 +203,7 @@ func (r *Recorder) Rebuild(ctx context.Context, anew func(context.Context, iter.
 	}
 	defer r.give()
 	r.behind.Store(true)
+	r.Wait() // whoever projected before it was behind has ended
 	if err := anew(ctx, r.log.Events(1)); err != nil {
 		return fmt.Errorf("rebuilding the database: %w", err)
 	}
@@ -188,10 +230,13 @@ func (r *Recorder) take(ctx context.Context) error {
 
 func (r *Recorder) give() { <-r.turn }
 
+// catchUp is CatchUp for whoever has the turn.
 func (r *Recorder) catchUp(ctx context.Context) error {
 	if !r.behind.Load() {
 		return nil
 	}
+	r.projecting.Lock()
+	defer r.projecting.Unlock()
 	if err := r.bringUp(ctx, r.projection); err != nil {
 		return fmt.Errorf("bringing the database up to date: %w", err)
 	}

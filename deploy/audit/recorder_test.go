@@ -86,6 +86,7 @@ func record(t *testing.T, r *audit.Recorder, n int) deploy.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Wait()
 	return e
 }
 
@@ -205,6 +206,7 @@ func TestRecordIsWholeOrNot(t *testing.T) {
 	if _, err := r.Record(ctx, event(1)); err != nil {
 		t.Fatal(err)
 	}
+	r.Wait()
 	m.inOrder(t, l)
 
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -227,6 +229,55 @@ func TestRecordIsWholeOrNot(t *testing.T) {
 	if n := l.Head().Sequence; n != 2 {
 		t.Errorf("the log has %d events, want 2", n)
 	}
+}
+
+// TestStagesAreProjectedBeside: a stage goes on while the projection takes in that it began; what comes
+// next is recorded after that, and projected when Record returns.
+func TestStagesAreProjectedBeside(t *testing.T) {
+	l, m := quick(t, t.TempDir(), newClock()), &slow{begun: make(chan struct{}), proceed: make(chan struct{})}
+	r := audit.NewRecorder(l, m, config(newClock()).Logger)
+	feed := r.Subscribe(t.Context(), 0)
+	if _, err := r.Record(t.Context(), event(1)); err != nil {
+		t.Fatal(err)
+	}
+	<-m.begun
+	if n := l.Head().Sequence; n != 1 {
+		t.Errorf("the log ends with event %d before the projection has it, want 1", n)
+	}
+	done := make(chan error)
+	go func() {
+		accepted := event(2)
+		accepted.Type = deploy.EventAccepted
+		_, err := r.Record(t.Context(), accepted)
+		done <- err
+	}()
+	m.proceed <- struct{}{}
+	<-m.begun
+	select {
+	case err := <-done:
+		t.Errorf("an acceptance was recorded (%v) before it was projected", err)
+	default:
+	}
+	m.proceed <- struct{}{}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	m.inOrder(t, l)
+	if diff := cmp.Diff(sequence(1, 2), receive(t, feed, 2)); diff != "" {
+		t.Errorf("the feed (-want +got):\n%s", diff)
+	}
+}
+
+// slow projects when it is told to.
+type slow struct {
+	memory
+	begun, proceed chan struct{}
+}
+
+func (s *slow) Project(ctx context.Context, events ...deploy.Event) error {
+	s.begun <- struct{}{}
+	<-s.proceed
+	return s.memory.Project(ctx, events...)
 }
 
 // cancels ends a context when it is about to project.
