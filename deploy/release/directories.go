@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"slipway/deploy"
@@ -24,8 +25,9 @@ const removing = ".removing"
 // directories makes, names and removes release directories. Both engines have it.
 type directories struct{ layout deploy.Layout }
 
-// make turns the job's work tree into its release. The rename is the last step and everything before
-// it is on disk by then. Where the release is there already, it stays.
+// make turns the job's work tree into its release, which is on disk when [directories.sync] has returned.
+// Until then the deployment is not switched to, and whatever a power cut leaves of it is cleared away.
+// Where the release is there already, it stays.
 func (d directories) make(job *deploy.Job) (*plan, error) {
 	dir := d.layout.Release(job.App.Name, job.Number)
 	if _, err := os.Lstat(dir); err == nil {
@@ -50,16 +52,27 @@ func (d directories) make(job *deploy.Job) (*plan, error) {
 		return nil, fmt.Errorf("making release %s: %w", job.Number, err)
 	}
 	job.Tree = dir
-	releases := filepath.Dir(dir)
-	if err := errors.Join(syncDir(releases), syncDir(filepath.Dir(releases))); err != nil {
-		return nil, fmt.Errorf("making release %s: %w", job.Number, err)
-	}
 	return p, nil
 }
 
-// seal writes REVISION into the tree, takes its top from the app, and brings all of it to disk. That
-// the app cannot write to it is the sandbox's doing, which mounts it read-only; its files keep their
-// owner and modes, since the app must be able to read those that only the owner may.
+// sync brings a release, its plan and both their names to disk. That takes a while, in which its
+// instances can start.
+func (d directories) sync(p *plan) error {
+	tree, file := p.Job.Tree, d.planPath(p.Job.App.Name, p.Job.Number)
+	var g errgroup.Group
+	g.Go(func() error { return syncTree(tree) })
+	for _, path := range []string{file, filepath.Dir(file), filepath.Dir(tree), d.layout.App(p.Job.App.Name)} {
+		g.Go(func() error { return syncPath(path) })
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("bringing release %s to disk: %w", p.Job.Number, err)
+	}
+	return nil
+}
+
+// seal writes REVISION into the tree and takes its top from the app. That the app cannot write to it is
+// the sandbox's doing, which mounts it read-only; its files keep their owner and modes, since the app must
+// be able to read those that only the owner may.
 func seal(tree string, revision deploy.OID) error {
 	root, err := os.OpenRoot(tree)
 	if err != nil {
@@ -86,13 +99,7 @@ func seal(tree string, revision deploy.OID) error {
 	if err := top.Chown(os.Getuid(), os.Getgid()); err != nil {
 		return err
 	}
-	if err := top.Chmod(0o755); err != nil {
-		return err
-	}
-	if err := syncTree(root, top); err != nil {
-		return fmt.Errorf("syncing %s: %w", tree, err)
-	}
-	return nil
+	return top.Chmod(0o755)
 }
 
 // unmake turns the release of a job back into the work tree it was, so that there is none.
@@ -266,43 +273,6 @@ func (d directories) removePlans(app deploy.AppName, keep []deploy.Number) error
 func list(dir string) []fs.DirEntry {
 	entries, _ := os.ReadDir(dir)
 	return entries
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-// replaceFile writes a file, mode 0600, in one step, so that whoever reads it finds the old or the new
-// one whole.
-func replaceFile(path string, b []byte) error {
-	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
-}
-
-// replaceFileSynced is replaceFile that a power cut cannot undo, nor leave half done.
-func replaceFileSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 // release describes the release of a plan.

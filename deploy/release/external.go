@@ -55,6 +55,9 @@ func NewExternal(c ExternalConfig) *External {
 func (e *External) Start(ctx context.Context, job *deploy.Job, log io.Writer) (deploy.Candidate, error) {
 	tree := job.Tree
 	p, err := e.make(job)
+	if err == nil {
+		err = e.sync(p)
+	}
 	if err == nil && len(job.Manifest.Deploy.Release.Commands) > 0 {
 		var vars deploy.Variables
 		if vars, err = e.config.Variables.Read(ctx, job.App.Name); err == nil {

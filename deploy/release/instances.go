@@ -200,8 +200,10 @@ func (e *Local) keep(ctx context.Context, s *spec) error {
 	if err != nil {
 		return err
 	}
+	synced := make(chan error, 1)
+	go func() { synced <- s.sync() }()
 	_, err = c.Keep(ctx)
-	return err
+	return errors.Join(err, <-synced)
 }
 
 // choosePort gives the instance a port that is free now.

@@ -107,22 +107,40 @@ func (e *Local) start(ctx context.Context, job *deploy.Job, log io.Writer) (depl
 	if err != nil {
 		return none, err
 	}
-	if err := e.makeStorage(job.App); err != nil {
+	synced := make(chan error, 1)
+	go func() { synced <- e.sync(p) }()
+	instances, err := e.tryOut(ctx, p, job, log)
+	if err == nil {
+		select {
+		case err = <-synced:
+		case <-ctx.Done(): // whatever is not on disk yet need not be any more
+			err = context.Cause(ctx)
+		}
+	}
+	if err != nil {
 		return none, err
 	}
+	return deploy.Candidate{Release: p.release(e.layout), Instances: instances}, nil
+}
+
+// tryOut runs the job's release command and starts its instances, and returns when they are ready.
+func (e *Local) tryOut(ctx context.Context, p *plan, job *deploy.Job, log io.Writer) ([]deploy.Instance, error) {
+	if err := e.makeStorage(job.App); err != nil {
+		return nil, err
+	}
 	if err := e.releaseCommand(ctx, job, log); err != nil {
-		return none, err
+		return nil, err
 	}
 	begin := time.Now()
 	instances, err := e.run(ctx, p, "the new release", 0)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	for _, i := range instances {
 		fmt.Fprintf(log, "process %s is ready%s\n", i.Process, at(i))
 	}
 	fmt.Fprintf(log, "ready after %s\n", time.Since(begin).Round(time.Millisecond))
-	return deploy.Candidate{Release: p.release(e.layout), Instances: instances}, nil
+	return instances, nil
 }
 
 func at(i deploy.Instance) string {

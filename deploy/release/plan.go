@@ -25,7 +25,7 @@ func (d directories) planPath(app deploy.AppName, n deploy.Number) string {
 	return filepath.Join(d.layout.Instances(app), n.String()+planSuffix)
 }
 
-// writePlan writes a plan, which is on disk before the release gets its name.
+// writePlan writes a plan, before the release gets its name.
 func (d directories) writePlan(p *plan) error {
 	b, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
@@ -35,7 +35,7 @@ func (d directories) writePlan(p *plan) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return replaceFileSynced(path, append(b, '\n'))
+	return replaceFile(path, append(b, '\n'))
 }
 
 // plan reads the plan of a release. It fails with deploy.ErrNotFound where there is none.

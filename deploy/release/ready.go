@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	firstPause = 2 * time.Millisecond
+	firstPause = time.Millisecond
 	maxPause   = 250 * time.Millisecond
 	// probeTime bounds one probe, so that a request that hangs is not the only one.
 	probeTime = 5 * time.Second
@@ -104,11 +104,11 @@ func (e *Local) probe(ctx context.Context, s *spec) error {
 	}
 }
 
-// pause is how long to wait before the next probe: a sixteenth of what has passed, so that what took
-// 50 ms to become ready is found out some 3 ms later. A probe that is refused takes a quarter of a
+// pause is how long to wait before the next probe: a thirty-second of what has passed, so that what took
+// 50 ms to become ready is found out within 2 ms. A probe that is refused takes a quarter of a
 // millisecond.
 func pause(begin time.Time) time.Duration {
-	return min(max(time.Since(begin)/16, firstPause), maxPause)
+	return min(max(time.Since(begin)/32, firstPause), maxPause)
 }
 
 // ask probes the instance once, and makes sure that it is the instance that answers. One that listens
@@ -156,7 +156,10 @@ func (s *spec) setHost(host string) error {
 		return nil
 	}
 	s.Instance.Addr = address(host, s.Port)
-	return s.write()
+	if err := s.write(); err != nil || s.Trial {
+		return err
+	}
+	return s.sync()
 }
 
 var errNoListener = errors.New("nothing listens on its port")

@@ -41,19 +41,23 @@ type spec struct {
 
 const specFile = "spec.json"
 
-// write saves s in its folder, on trial: nothing is lost with it, since a plan can be followed again.
-// Once it is kept, it is to survive a power cut.
+// write saves s in its folder. On trial nothing is lost with it, since a plan can be followed again; once
+// it is kept, it is to survive a power cut: see sync.
 func (s *spec) write() error {
-	replace := replaceFileSynced
-	if s.Trial {
-		replace = replaceFile
-	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding an instance's spec: %w", err)
 	}
-	if err := replace(filepath.Join(s.folder, specFile), append(b, '\n')); err != nil {
+	if err := replaceFile(filepath.Join(s.folder, specFile), append(b, '\n')); err != nil {
 		return fmt.Errorf("writing an instance's spec: %w", err)
+	}
+	return nil
+}
+
+// sync brings what was written to disk.
+func (s *spec) sync() error {
+	if err := errors.Join(syncPath(filepath.Join(s.folder, specFile)), syncPath(s.folder)); err != nil {
+		return fmt.Errorf("bringing an instance's spec to disk: %w", err)
 	}
 	return nil
 }
