@@ -17,10 +17,14 @@ import (
 // (githooks(5)). Its protocol, in pkt-lines:
 //
 //	git:  version=1\0push-options atomic   flush
-//	we:   version=1\0push-options          flush
+//	we:   version=1\0push-options          flush   (the feature only if git named it)
 //	git:  <old> <new> <ref> …              flush
-//	git:  <push option> …                  flush   (if there may be any)
+//	git:  <push option> …                  flush   (if we named it)
 //	we:   ok <ref>, with option lines, or ng <ref> <reason>, for each, in git's order   flush
+//
+// Git writes the options, or the flush alone, whenever the answer names them, asked or not. What is not
+// read of it may find the hook gone, which git takes for a hook that failed: refs would have moved of
+// which the pusher reads that they did not.
 const procReceive = "proc-receive"
 
 // Limits of what a pusher says beside the refs.
@@ -57,7 +61,11 @@ func readRequest(r io.Reader, w io.Writer, limit int) (request, error) {
 
 	buffered := bufio.NewWriter(w)
 	answer := pktline.NewWriter(buffered)
-	if err := errors.Join(answer.String("version=1\x00push-options"), answer.Flush(), buffered.Flush()); err != nil {
+	ours := "version=1"
+	if withOptions {
+		ours += "\x00push-options"
+	}
+	if err := errors.Join(answer.String(ours), answer.Flush(), buffered.Flush()); err != nil {
 		return request{}, fmt.Errorf("writing version: %w", err)
 	}
 	lines, err := readList(packets, limit)
