@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 		switch os.Args[1] {
 		case "keep", "try":
 			keep(os.Args[1] == "try", os.Args[2], os.Args[3:])
+		case "late":
+			late(os.Args[2])
 		case "parent":
 			parent(os.Args[2], os.Args[3:])
 		}
@@ -35,8 +37,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// lifetime is longer than any test. A keeper that a test has lost ends after it.
+const lifetime = 5 * time.Minute
+
 func keep(trial bool, dir string, argv []string) {
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
+	defer cancel()
+	ctx, cancel = signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer cancel()
 	go churn(ctx)
 	err := keeper.Run(ctx, keeper.Config{
@@ -49,6 +56,19 @@ func keep(trial bool, dir string, argv []string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	os.Exit(0)
+}
+
+// late is a keeper that has not looked at its folder yet, in which it leaves its pid.
+func late(dir string) {
+	path := filepath.Join(dir, "late")
+	if err := os.WriteFile(path+".new", []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		panic(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		panic(err)
+	}
+	<-time.After(lifetime)
 	os.Exit(0)
 }
 
@@ -350,24 +370,6 @@ func TestOneKeeperPerFolder(t *testing.T) {
 	}
 	if s := status(t, c); !s.Running || s.Starts != 1 {
 		t.Errorf("the first one: %+v", s)
-	}
-}
-
-func TestConcurrentSpawnsAgree(t *testing.T) {
-	dir := t.TempDir()
-	errs := make(chan error)
-	for range 4 {
-		go func() {
-			errs <- keeper.Spawn(t.Context(), []string{os.Args[0], "keep", dir, "sleep", "1000"}, dir)
-		}()
-	}
-	for range 4 {
-		if err := <-errs; err != nil {
-			t.Error(err)
-		}
-	}
-	if s := status(t, connect(t, dir)); s.Starts != 1 || !s.Running {
-		t.Errorf("%+v", s)
 	}
 }
 

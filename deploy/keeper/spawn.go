@@ -70,7 +70,8 @@ func adopt(ctx context.Context, dir string) (bool, error) {
 	return err == nil && s.Starts > 0, err
 }
 
-// settle waits until the keeper just started answers, or another one that was faster.
+// settle waits until the keeper just started answers, or another one that was faster. In that case the one
+// just started may not even have looked yet, and would take the folder over when the other one is stopped.
 func settle(ctx context.Context, dir string, cmd *exec.Cmd, ended <-chan error, said func() string) error {
 	var failed error
 	answers := func() bool {
@@ -93,7 +94,19 @@ func settle(ctx context.Context, dir string, cmd *exec.Cmd, ended <-chan error, 
 	if failed != nil && strings.Contains(failed.Error(), ErrRunning.Error()) && until(time.Second, answers) {
 		return nil // one that was started at the same time came first
 	}
+	if failed == nil {
+		endOther(dir, cmd, ended)
+	}
 	return failed
+}
+
+// endOther ends the keeper just started, if it is not the one on record, and waits for its end.
+func endOther(dir string, cmd *exec.Cmd, ended <-chan error) {
+	if s, err := ReadStatus(dir); err != nil || s.Keeper.PID == cmd.Process.Pid {
+		return
+	}
+	_ = cmd.Process.Kill()
+	<-ended
 }
 
 func exitText(err error) string {
