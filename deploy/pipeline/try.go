@@ -165,7 +165,7 @@ func (p *Pipeline) settleIn(ctx context.Context, d *deployment, c *candidate) {
 	if err := p.hook(ctx, d, c.job, "after_accept", c.job.Manifest.Hooks.AfterAccept); err != nil {
 		d.term.note("the hook after_accept failed; the deployment stands: " + reasonOf(err))
 	}
-	keep := []deploy.Number{d.Release(), d.Previous}
+	keep := append(p.releasesInFlight(d.Target()), d.Release(), d.Previous)
 	pruned, err := p.Releases.Prune(ctx, d.App, keep, c.job.Manifest.Deploy.KeepReleases)
 	if err != nil {
 		p.Logger.Error("pruning releases", "app", d.App, "error", err)

@@ -34,6 +34,7 @@ type world struct {
 	traffic  deploy.Number
 	started  map[deploy.Number]bool
 	current  deploy.Number
+	spared   [][]deploy.Number // each time that releases were pruned
 	manifest deploy.Manifest
 	notes    []string // on its tree
 	full     bool     // the disk
@@ -399,7 +400,10 @@ func (w *process) MarkCurrent(_ deploy.AppName, n deploy.Number) error {
 	})
 }
 
-func (w *process) Prune(context.Context, deploy.AppName, []deploy.Number, int) ([]deploy.Number, error) {
+func (w *process) Prune(_ context.Context, _ deploy.AppName, keep []deploy.Number, _ int) ([]deploy.Number, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.spared = append(w.spared, keep)
 	return nil, nil
 }
 

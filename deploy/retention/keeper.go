@@ -49,8 +49,9 @@ type Repositories interface {
 type Pipeline interface {
 	// WhenIdle runs work while no deployment of the target can begin, unless one is in flight.
 	WhenIdle(t deploy.Target, work func() error) (ran bool, err error)
-	// Running tells whether the deployment is in work or waits.
-	Running(deploy.Number) bool
+	// InFlight tells whether the deployment is in work or waits, or is put into production again by one
+	// that is.
+	InFlight(deploy.Number) bool
 }
 
 // Policy says how much is kept.

@@ -92,7 +92,7 @@ func (w *world) WhenIdle(_ deploy.Target, work func() error) (bool, error) {
 	}
 	return true, work()
 }
-func (w *world) Running(n deploy.Number) bool { return w.running[n] }
+func (w *world) InFlight(n deploy.Number) bool { return w.running[n] }
 
 func (w *world) deployment(n deploy.Number, s deploy.Status, ended time.Duration) {
 	w.t.Helper()

@@ -44,7 +44,7 @@ func (k *Keeper) pruneLogs(ctx context.Context, apps []deploy.App) error {
 	var old []deploy.Number
 	for _, e := range entries {
 		n, err := deploy.ParseNumber(e.Name())
-		if err != nil || keep[n] || k.config.Pipeline.Running(n) {
+		if err != nil || keep[n] || k.config.Pipeline.InFlight(n) {
 			continue
 		}
 		gone, err := k.longAgo(ctx, n, e)
@@ -113,7 +113,7 @@ func (k *Keeper) forgetRejected(ctx context.Context, app deploy.App) error {
 			return fmt.Errorf("reading deployment %d: %w", n, err)
 		}
 		unknown := err != nil || d.App != app.Name
-		if unknown || !d.Status.Final() || d.Status == deploy.StatusAccepted || k.config.Pipeline.Running(n) {
+		if unknown || !d.Status.Final() || d.Status == deploy.StatusAccepted || k.config.Pipeline.InFlight(n) {
 			continue
 		}
 		rejected++
