@@ -63,6 +63,7 @@ func attacks() []attack {
 // TestAbuse has each attack refused with a clear answer, the machine not used beyond its bounds, nothing
 // left behind, and the next push work.
 func TestAbuse(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, impatient+"max_push = \"10MiB\"\nmemory = \"512MiB\"\ndisk = \"64MiB\"\n")
 	s.repository("alice", "shop").accepted()
 	for _, a := range attacks() {

@@ -35,6 +35,7 @@ func (v *visitor) at(path string) { v.Go(v.web + path) }
 // The pages at work: people sign in by their keys, follow a push from the queue to the verdict, read why
 // another was refused, roll back, and sign out; nobody sees what is not theirs.
 func TestPagesAtWork(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, "domain = \"localhost\"\n", "blog")
 	browser := browsertest.Start(t)
 	repo := s.repository("alice", "shop")

@@ -24,6 +24,7 @@ import (
 // one each time. make crash N=2000 takes each instant once with the server killed, and then any with any
 // victim. A seed that is given again gives the same sample.
 func TestKilledAtEveryInstant(t *testing.T) {
+	t.Parallel()
 	runs, seed := setting(t, "CRASH_RUNS", 18), setting(t, "CRASH_SEED", int(time.Now().UnixNano()&0xffffff))
 	t.Logf("seed %d: make crash N=%d SEED=%d", seed, runs, seed)
 	random := rand.New(rand.NewPCG(uint64(seed), 0))

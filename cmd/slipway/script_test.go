@@ -34,6 +34,7 @@ import (
 //	await-log N TEXT  waits until a log of deployment N has the text
 //	await-get APP TEXT  waits until an app answers with the text
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	bin := buildProgram(t)
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
@@ -53,19 +54,6 @@ func TestScripts(t *testing.T) {
 			"harm": harm, "unharmed": unharmed, "postgres": postgres,
 		},
 	})
-}
-
-// buildProgram makes the program as its users get it.
-func buildProgram(t testing.TB) (dir string) {
-	t.Helper()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("make", "-s", "-C", root, "build").CombinedOutput(); err != nil {
-		t.Fatalf("make build: %v\n%s", err, out)
-	}
-	return filepath.Join(root, "bin")
 }
 
 // scriptServer is the server of one script.
