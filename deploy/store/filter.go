@@ -164,11 +164,11 @@ func (f filter) between(q *gorm.DB) *gorm.DB {
 		}
 	}
 	// The numbers are in the order of the times, so these are ranges of them.
-	where(!f.Since.IsZero(), "number >= COALESCE((SELECT number FROM deployments WHERE queued_order >= ?"+
+	where(!f.Since.IsZero(), "deployments.number >= COALESCE((SELECT number FROM deployments WHERE queued_order >= ?"+
 		" ORDER BY queued_order, number LIMIT 1), ?)", at(f.Since), deploy.Number(math.MaxInt64))
-	where(!f.Until.IsZero(), "number < COALESCE((SELECT number FROM deployments WHERE queued_order >= ?"+
+	where(!f.Until.IsZero(), "deployments.number < COALESCE((SELECT number FROM deployments WHERE queued_order >= ?"+
 		" ORDER BY queued_order, number LIMIT 1), ?)", at(f.Until), deploy.Number(math.MaxInt64))
-	where(f.Before != 0, "number < ?", f.Before)
-	where(f.After != 0, "number > ?", f.After)
+	where(f.Before != 0, "deployments.number < ?", f.Before)
+	where(f.After != 0, "deployments.number > ?", f.After)
 	return q
 }

@@ -1,6 +1,11 @@
 package store
 
-import "gorm.io/gorm"
+import (
+	"fmt"
+	"strings"
+
+	"gorm.io/gorm"
+)
 
 // glance is how many deployments are looked at on one way before another way is tried, which may have
 // fewer to look at.
@@ -18,39 +23,39 @@ func (f filter) search(db *gorm.DB, apps selection) ([]deploymentRow, error) {
 	if err := rarestFirst(db, all); err != nil {
 		return nil, err
 	}
+	rows, whole, err := f.among(db, apps, all[1:], f.worded(db, all[0]))
+	if err != nil || whole {
+		return rows, err
+	}
 	fitting := db.Table("(?) AS fitting", f.page(db, apps, glance)).Select("number")
-	for _, some := range []*gorm.DB{f.worded(db, all), fitting} {
-		rows, whole, err := f.among(db, apps, all, some)
-		if err != nil || whole {
-			return rows, err
-		}
+	rows, whole, err = f.among(db, apps, all, fitting)
+	if err != nil || whole {
+		return rows, err
 	}
 	q := f.on(of(apps, db.Model(&deploymentRow{}).Joins("JOIN words ON words.deployment = number AND words.word = ?", all[0])), true)
-	var rows []deploymentRow
-	err := having(q, all[1:]).Order("words.deployment " + f.order()).Limit(pageSize(f.Limit)).Find(&rows).Error
+	err = having(q, all[1:]).Order("words.deployment " + f.order()).Limit(pageSize(f.Limit)).Find(&rows).Error
 	return rows, err
 }
 
 // rarestFirst puts the word first that the fewest deployments have, as far as they are worth counting.
 func rarestFirst(db *gorm.DB, all []string) error {
-	least := 0
-	for i, w := range all {
-		var count int
-		some := db.Model(&wordRow{}).Select("deployment").Where("word = ?", w).Limit(4 * glance)
-		if err := db.Raw("SELECT COUNT(*) FROM (?) AS seen", some).Scan(&count).Error; err != nil {
-			return err
-		}
-		if i == 0 || count < least {
-			least = count
-			all[0], all[i] = all[i], all[0]
-		}
+	if len(all) == 1 {
+		return nil
 	}
-	return nil
+	counts, some := make([]string, len(all)), make([]any, len(all))
+	for i, w := range all {
+		counts[i] = fmt.Sprintf("SELECT %d AS place, COUNT(*) AS count FROM (?) AS seen%d", i, i)
+		some[i] = db.Model(&wordRow{}).Select("deployment").Where("word = ?", w).Limit(4 * glance)
+	}
+	var rarest int
+	err := db.Raw("SELECT place FROM ("+strings.Join(counts, " UNION ALL ")+") AS every ORDER BY count, place LIMIT 1", some...).Scan(&rarest).Error
+	all[0], all[rarest] = all[rarest], all[0]
+	return err
 }
 
-// worded selects the numbers of the first deployments that have the first of the words.
-func (f filter) worded(db *gorm.DB, all []string) *gorm.DB {
-	q := db.Model(&wordRow{}).Select("deployment AS number").Where("word = ?", all[0])
+// worded selects the numbers of the first deployments that have the word.
+func (f filter) worded(db *gorm.DB, word string) *gorm.DB {
+	q := db.Model(&wordRow{}).Select("deployment AS number").Where("word = ?", word)
 	if f.Before != 0 {
 		q = q.Where("deployment < ?", f.Before)
 	}
@@ -69,19 +74,28 @@ func (f filter) leading(db *gorm.DB) *gorm.DB {
 	return f.between(q).Order("number " + f.order()).Limit(glance)
 }
 
-// among returns the page of those of some deployments that fit and have the words, and whether that is the
-// whole page: whether it is full, or there are no others to look at.
+// among returns the page of those of some deployments, which are in the page's order, that fit and have the
+// words, and whether that is the whole page: whether it is full, or there are no others to look at.
 func (f filter) among(db *gorm.DB, apps selection, all []string, some *gorm.DB) ([]deploymentRow, bool, error) {
-	chosen := db.Table("(?) AS seen", some).Select("number")
 	var rows []deploymentRow
-	err := having(f.on(of(apps, db.Model(&deploymentRow{}).Where("number IN (?)", chosen)), true), all).
-		Order("number " + f.order()).Limit(pageSize(f.Limit)).Find(&rows).Error
+	err := having(f.on(of(apps, chosen(db, some)), true), all).
+		Order("deployments.number " + f.order()).Limit(pageSize(f.Limit)).Find(&rows).Error
 	if err != nil || len(rows) == pageSize(f.Limit) {
 		return rows, true, err
 	}
 	var count int
 	err = db.Raw("SELECT COUNT(*) FROM (?) AS seen", some).Scan(&count).Error
 	return rows, count < glance, err
+}
+
+// chosen selects deployments by their numbers, so that no more of them are read than make a page: SQLite
+// goes through a list of numbers in the order that is asked for, PostgreSQL through a table that is in it.
+func chosen(db *gorm.DB, numbers *gorm.DB) *gorm.DB {
+	q := db.Model(&deploymentRow{})
+	if q.Name() == string(dialectSQLite) {
+		return q.Where("deployments.number IN (?)", db.Table("(?) AS seen", numbers).Select("number"))
+	}
+	return q.Select("deployments.*").Joins("JOIN (?) AS seen ON seen.number = deployments.number", numbers)
 }
 
 // of adds the condition that is about apps.
