@@ -207,3 +207,22 @@ func TestRegressionOfNothing(t *testing.T) {
 		t.Error("deployment 1 is a regression")
 	}
 }
+
+// TestStatisticsOfANameGivenAgain: what one app failed at is no failure of the next one of its name.
+func TestStatisticsOfANameGivenAgain(t *testing.T) {
+	p := &past{history: newHistory(t), now: monday.Add(time.Hour)}
+	p.add(appCreated("shop", 1))
+	p.reject(1, "shop", "test.unit", unitFailed("no"))
+	p.reject(2, "shop", "test.unit", unitFailed("no"))
+	p.accept(3, "shop", 0, nil)
+	p.mark(3, "shop", deploy.Regression{Reason: "no tax"})
+	p.reject(4, "shop", "test.unit", unitFailed("no"))
+	p.add(p.at(0, "shop", deploy.EventAppRemoved, time.Second, nil))
+	p.add(appCreated("shop", 2))
+	p.reject(5, "shop", "test.unit", unitFailed("no"))
+	p.accept(6, "shop", 0, nil)
+	s := got[deploy.Statistics](t)(p.store.Statistics(t.Context(), deploy.StatisticsFilter{Weeks: 1, Until: monday.AddDate(0, 0, 6)}))
+	same(t, "runs of failures", len(s.Runs), 1)
+	same(t, "the longest one", s.LongestRun, 2)
+	same(t, "failed changes that nothing has mended", s.Unrecovered, 1)
+}

@@ -28,12 +28,20 @@ type tallier struct {
 
 	rejected map[deploy.StageName]int // by the stage that failed
 	causes   map[cause]*deploy.FailureCause
-	runs     map[deploy.AppName]*deploy.FailureRun // that go on
+	runs     map[owner]*deploy.FailureRun // that go on
 	ended    []deploy.FailureRun
-	serving  map[deploy.AppName]served
-	failing  map[deploy.AppName][]failing
+	serving  map[owner]served
+	failing  map[owner][]failing
 	failed   int // changes
 }
+
+// owner is an app whose deployments they are. Its name may have been another's before.
+type owner struct {
+	id   uint32
+	name deploy.AppName
+}
+
+func (r deploymentRow) owner() owner { return owner{r.AppID, r.App} }
 
 type cause struct {
 	stage     deploy.StageName
@@ -58,7 +66,7 @@ func newTallier(app deploy.AppName, from, until time.Time, regressions map[deplo
 	t := &tallier{
 		s: deploy.Statistics{App: app, From: from, Until: until}, regressions: regressions,
 		took: map[deploy.StageName][]time.Duration{}, rejected: map[deploy.StageName]int{}, causes: map[cause]*deploy.FailureCause{},
-		runs: map[deploy.AppName]*deploy.FailureRun{}, serving: map[deploy.AppName]served{}, failing: map[deploy.AppName][]failing{},
+		runs: map[owner]*deploy.FailureRun{}, serving: map[owner]served{}, failing: map[owner][]failing{},
 	}
 	for start := from; start.Before(until); start = start.AddDate(0, 0, 1) {
 		t.s.Days = append(t.s.Days, deploy.Period{Start: start})
@@ -135,22 +143,22 @@ func tally(c *deploy.Tally, d deploymentRow, regressed bool) {
 // accepted is what production runs from then on.
 func (t *tallier) accepted(d deploymentRow, regressed bool) {
 	byHand := d.Again == deploy.AgainRollback
-	if run := t.runs[d.App]; run != nil {
+	if run := t.runs[d.owner()]; run != nil {
 		run.Over = true
-		t.endRun(d.App)
+		t.endRun(d.owner())
 	}
-	if last := t.serving[d.App]; byHand && last.change && last.release == d.Previous && d.AgainOf < d.Previous {
-		t.fail(d.App, failing{since: last.since})
+	if last := t.serving[d.owner()]; byHand && last.change && last.release == d.Previous && d.AgainOf < d.Previous {
+		t.fail(d.owner(), failing{since: last.since})
 	}
 	t.recover(d, regressed)
 	if regressed {
-		t.fail(d.App, failing{since: trafficSince(d), fixedBy: t.regressions[d.Number].FixedBy})
+		t.fail(d.owner(), failing{since: trafficSince(d), fixedBy: t.regressions[d.Number].FixedBy})
 	}
 	if byHand {
-		t.serving[d.App] = served{release: d.AgainOf}
+		t.serving[d.owner()] = served{release: d.AgainOf}
 		return
 	}
-	t.serving[d.App] = served{release: d.Number, since: trafficSince(d), change: !regressed}
+	t.serving[d.owner()] = served{release: d.Number, since: trafficSince(d), change: !regressed}
 	t.verdicts = append(t.verdicts, span(d.QueuedAt, d.FinishedAt))
 	if d.Again == "" && !d.CommitAuthoredAt.IsZero() {
 		t.leads = append(t.leads, span(d.CommitAuthoredAt, d.FinishedAt))
@@ -165,14 +173,14 @@ func trafficSince(d deploymentRow) moment {
 	return d.SwitchedAt
 }
 
-func (t *tallier) fail(app deploy.AppName, f failing) {
+func (t *tallier) fail(app owner, f failing) {
 	t.failed++
 	t.failing[app] = append(t.failing[app], f)
 }
 
 // recover ends the failures that an accepted deployment mends.
 func (t *tallier) recover(d deploymentRow, regressed bool) {
-	t.failing[d.App] = slices.DeleteFunc(t.failing[d.App], func(f failing) bool {
+	t.failing[d.owner()] = slices.DeleteFunc(t.failing[d.owner()], func(f failing) bool {
 		mended := f.fixedBy == d.Number || f.fixedBy == 0 && !regressed
 		if mended {
 			t.mends = append(t.mends, span(f.since, d.FinishedAt))
@@ -194,19 +202,19 @@ func (t *tallier) reject(d deploymentRow) {
 		t.failed++
 		t.mends = append(t.mends, span(d.SwitchedAt, d.RollBackAt))
 	default:
-		t.fail(d.App, failing{since: d.SwitchedAt})
+		t.fail(d.owner(), failing{since: d.SwitchedAt})
 	}
-	run := t.runs[d.App]
+	run := t.runs[d.owner()]
 	if run == nil {
 		run = &deploy.FailureRun{App: d.App, First: d.Number, Since: d.QueuedAt.Time}
-		t.runs[d.App] = run
+		t.runs[d.owner()] = run
 	}
 	run.Length++
 	run.Last, run.Until = d.Number, d.FinishedAt.Time
 	t.s.LongestRun = max(t.s.LongestRun, run.Length)
 }
 
-func (t *tallier) endRun(app deploy.AppName) {
+func (t *tallier) endRun(app owner) {
 	if run := t.runs[app]; run != nil && run.Length > 1 {
 		t.ended = append(t.ended, *run)
 	}
@@ -279,7 +287,7 @@ func byPipeline(a, b deploy.StageName) int {
 }
 
 func (t *tallier) listRuns() {
-	for _, app := range slices.Sorted(maps.Keys(t.runs)) {
+	for app := range t.runs {
 		t.endRun(app)
 	}
 	slices.SortFunc(t.ended, func(a, b deploy.FailureRun) int { return cmp.Compare(b.Last, a.Last) })
