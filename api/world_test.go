@@ -83,7 +83,7 @@ func (w *world) Make(ctx context.Context, app deploy.App) error {
 func (w *world) Clear(context.Context, deploy.AppName) error { return nil }
 func (w *world) CheckRef(ref deploy.RefName) error           { return repo.CheckRefName(ref) }
 func (w *world) Remove(ctx context.Context, app deploy.App) error {
-	return w.repos.Remove(ctx, app.Name)
+	return errors.Join(w.repos.Remove(ctx, app.Name), os.RemoveAll(w.layout.App(app.Name)))
 }
 
 // State implements control.Trail.

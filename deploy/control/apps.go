@@ -58,8 +58,8 @@ func (c *Control) planned(n deploy.NewApp) (deploy.App, error) {
 	return deploy.App{Name: n.Name, GatedRef: ref, ObjectFormat: n.ObjectFormat, CreatedAt: now()}, nil
 }
 
-// RemoveApp ends an app and deletes its repository, releases and storage for good; its history stays.
-// confirm has to be its name.
+// RemoveApp ends an app and deletes its repository, releases and storage for good; its history stays. The
+// tokens that were limited to it are revoked: another app may be given its name. confirm has to be its name.
 func (c *Control) RemoveApp(ctx context.Context, who deploy.Caller, name deploy.AppName, confirm string) error {
 	if err := NeedAdmin(who); err != nil {
 		return err
@@ -71,6 +71,11 @@ func (c *Control) RemoveApp(ctx context.Context, who deploy.Caller, name deploy.
 	if confirm != string(app.Name) {
 		return deploy.Reject(deploy.CodeUsage, "this ends %s and deletes its repository, releases and storage for good", app.Name).
 			WithHint("if you mean it: slipway app remove %s -confirm %s", app.Name, app.Name)
+	}
+	c.making.Lock() // nobody is to be given the name while what had it is being deleted
+	defer c.making.Unlock()
+	if err := c.revokeTokens(ctx, who, func(t deploy.Token) bool { return t.Limit.App == app.Name }); err != nil {
+		return err
 	}
 	if err := c.Record(ctx, who, deploy.Event{Type: deploy.EventAppRemoved, App: app.Name}); err != nil {
 		return err

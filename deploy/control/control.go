@@ -31,7 +31,7 @@ type Config struct {
 // Control answers people. Its methods are safe for concurrent use.
 type Control struct {
 	Config
-	making    sync.Mutex // of apps, each of which needs an ID of its own
+	making    sync.Mutex // of apps, each of which needs an ID and a place of its own, and the removing
 	verifying sync.Mutex
 	begun     begun
 	links     links

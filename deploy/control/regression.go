@@ -19,6 +19,9 @@ func (c *Control) MarkRegression(ctx context.Context, who deploy.Caller, n deplo
 		if err != nil {
 			return deploy.Regression{}, err
 		}
+		if err := c.sameApp(ctx, who, d, by); err != nil {
+			return deploy.Regression{}, err
+		}
 		fix = &by
 	}
 	if reason, err = reasonOf(reason); err != nil {
@@ -33,6 +36,18 @@ func (c *Control) MarkRegression(ctx context.Context, who deploy.Caller, n deplo
 		Type: deploy.EventRegressionMarked, App: d.App, Environment: d.Environment, Ref: d.Ref, Deployment: n, Reason: r.Reason,
 	}
 	return r, c.Record(ctx, who, event.WithData(r))
+}
+
+// sameApp refuses two deployments one of which is of another app that had the name before.
+func (c *Control) sameApp(ctx context.Context, who deploy.Caller, d, fix deploy.Deployment) error {
+	app, err := c.App(ctx, who, d.App, deploy.RightRead)
+	if r, ok := deploy.AsRejection(err); ok && r.Code == deploy.CodeNotFound {
+		return nil // neither is of one that is there
+	}
+	if err == nil && app.CreatedAt.After(d.QueuedAt) != app.CreatedAt.After(fix.QueuedAt) {
+		err = deploy.Reject(deploy.CodeUsage, "deployment %d is of another app that was called %s", d.Number, d.App)
+	}
+	return err
 }
 
 // Statistics tells what became of the deployments of the apps that the caller may read.

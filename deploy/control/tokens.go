@@ -113,7 +113,33 @@ func (c *Control) RevokeToken(ctx context.Context, who deploy.Caller, id string)
 	if err != nil {
 		return deploy.Token{}, err
 	}
-	return public(t), c.Record(ctx, who, deploy.Event{Type: deploy.EventTokenRevoked}.WithData(deploy.Token{ID: t.ID, Name: t.Name, User: t.User}))
+	return public(t), c.recordRevoked(ctx, who, t)
+}
+
+func (c *Control) recordRevoked(ctx context.Context, who deploy.Caller, t deploy.Token) error {
+	return c.Record(ctx, who, deploy.Event{Type: deploy.EventTokenRevoked}.WithData(deploy.Token{ID: t.ID, Name: t.Name, User: t.User, Limit: t.Limit}))
+}
+
+// revokeTokens ends the tokens of what is about to be removed, each with a record of its own. One that is
+// made meanwhile ends with what is removed, and one that somebody else has ended meanwhile is well ended.
+func (c *Control) revokeTokens(ctx context.Context, who deploy.Caller, those func(deploy.Token) bool) error {
+	all, err := c.Records.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		if !those(t) {
+			continue
+		}
+		err := c.recordRevoked(ctx, who, t)
+		if r, ok := deploy.AsRejection(err); ok && r.Code == deploy.CodeNotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CallerByToken returns who comes with a token's secret: the user with the rights that it has now,

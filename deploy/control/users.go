@@ -80,6 +80,9 @@ func (c *Control) RemoveUser(ctx context.Context, who deploy.Caller, name deploy
 	if err != nil {
 		return err
 	}
+	if err := c.revokeTokens(ctx, who, func(t deploy.Token) bool { return t.User == name }); err != nil {
+		return err
+	}
 	return c.Record(ctx, who, deploy.Event{Type: deploy.EventUserRemoved}.WithData(user))
 }
 

@@ -140,6 +140,11 @@ func (l look) token(e deploy.Event) error {
 			return err
 		}
 	}
+	if t.Limit.App != "" { // it would be one of the next app of that name
+		if err := l.appNamed(true, t.Limit.App); err != nil {
+			return err
+		}
+	}
 	return l.must(false, "token "+t.ID, &tokenRow{}, "id = ?", t.ID)
 }
 

@@ -30,6 +30,9 @@ func TestTokens(t *testing.T) {
 	if err := s.Check(ctx, token("new", "bob", ""), 5); !errors.Is(err, deploy.ErrNotFound) {
 		t.Errorf("a token of nobody there: %v", err)
 	}
+	if err := s.Check(ctx, token("new", "alice", "blog"), 5); !errors.Is(err, deploy.ErrNotFound) {
+		t.Errorf("a token for an app that is not there: %v", err)
+	}
 	got, err := s.Token(ctx, "hers")
 	if err != nil || got.User != "alice" || got.Hash != "ab12" || got.Limit.Role != deploy.RoleViewer || got.ExpiresAt.Year() != 2027 {
 		t.Fatalf("token %+v, error %v", got, err)
