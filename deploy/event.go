@@ -12,7 +12,8 @@ type EventType string
 
 // The event types. They are append-only like codes. The comment tells the type of Data.
 const (
-	EventServerStarted EventType = "server.started" // ServerData
+	EventServerStarted  EventType = "server.started"  // ServerData
+	EventServerShutdown EventType = "server.shutdown" // none; the operator ended it with its router and every instance
 
 	EventUserCreated  EventType = "user.created"  // User
 	EventUserRemoved  EventType = "user.removed"  // User (name)
@@ -68,6 +69,7 @@ const (
 	// The events of the API, the pages and statistics. A secret is in none of them, only its hash.
 	EventTokenCreated     EventType = "token.created"     // Token
 	EventTokenRevoked     EventType = "token.revoked"     // Token (ID, Name)
+	EventLinkCreated      EventType = "link.created"      // LinkData; a sign-in link was made
 	EventSessionOpened    EventType = "session.opened"    // Session
 	EventSessionClosed    EventType = "session.closed"    // Session (ID, User)
 	EventRegressionMarked EventType = "regression.marked" // Regression; Deployment; marking again replaces it
@@ -161,6 +163,12 @@ type ServerData struct {
 	Version string `json:"version"`
 	PID     int    `json:"pid"`
 	BootID  string `json:"bootId"`
+}
+
+// LinkData is the data of EventLinkCreated: for whom it was made, and not what is in it.
+type LinkData struct {
+	User      UserName  `json:"user,omitempty"` // empty for the operator
+	ExpiresAt time.Time `json:"expiresAt"`
 }
 
 // SignInData is the data of EventSignInFailed where one event tells of several that followed an earlier one.

@@ -102,8 +102,8 @@ func eventTypes() []deploy.EventType {
 		deploy.EventPushRefused, deploy.EventRefUpdated, deploy.EventRollbackDone, deploy.EventRollbackFailed, deploy.EventTargetFrozen, deploy.EventTargetUnfrozen,
 		deploy.EventDrift, deploy.EventRestarted, deploy.EventRunStarted, deploy.EventVariableSet, deploy.EventVariableUnset, deploy.EventVariablesRead,
 		deploy.EventUserCreated, deploy.EventUserRemoved, deploy.EventKeyAdded, deploy.EventKeyRemoved, deploy.EventGrantSet, deploy.EventTokenCreated,
-		deploy.EventTokenRevoked, deploy.EventSessionOpened, deploy.EventSessionClosed, deploy.EventSignInFailed, deploy.EventAppCreated, deploy.EventAppRemoved,
-		deploy.EventRegressionMarked, deploy.EventAuditVerified, deploy.EventServerStarted,
+		deploy.EventTokenRevoked, deploy.EventLinkCreated, deploy.EventSessionOpened, deploy.EventSessionClosed, deploy.EventSignInFailed, deploy.EventAppCreated, deploy.EventAppRemoved,
+		deploy.EventRegressionMarked, deploy.EventAuditVerified, deploy.EventServerStarted, deploy.EventServerShutdown,
 	}
 }
 

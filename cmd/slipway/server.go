@@ -95,12 +95,16 @@ func (c *commands) unfreeze(ctx context.Context, who deploy.Caller, args []strin
 }
 
 // stop ends the server with everything that would outlive it.
-func (c *commands) stop(_ context.Context, who deploy.Caller, args []string, std stdio) error {
+func (c *commands) stop(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	if _, err := newFlags("shutdown").parse(args, 0, 0); err != nil {
 		return err
 	}
 	if who.Actor.Type != deploy.ActorOperator {
 		return deploy.Reject(deploy.CodeForbidden, "only the operator at the server may shut it down").WithHint("on the server: slipway shutdown")
+	}
+	if err := c.control.Record(ctx, who, deploy.Event{Type: deploy.EventServerShutdown}); err != nil {
+		// Who has to repair the disk must be able to end everything.
+		fmt.Fprintf(std.err, "slipway: the audit log does not tell of this: %v\n", err)
 	}
 	fmt.Fprintln(std.out, "ending the server, its router and every instance")
 	for _, w := range c.control.Pipeline.Queue() {

@@ -77,7 +77,7 @@ func (l *links) forget() {
 }
 
 // SignInLink makes the secret of a link that signs in once, within the time that it returns, as the caller.
-// The operator at the server may name another user.
+// The operator at the server may name another user. It is recorded that a link was made, and nothing of it.
 func (c *Control) SignInLink(ctx context.Context, who deploy.Caller, as deploy.UserName) (string, time.Duration, error) {
 	if who.Limit != nil {
 		return "", 0, deploy.Reject(deploy.CodeForbidden, "a token makes no sign-in links").WithHint("sign in with the token itself")
@@ -98,6 +98,10 @@ func (c *Control) SignInLink(ctx context.Context, who deploy.Caller, as deploy.U
 	}
 	secret := strings.ToLower(rand.Text())
 	one.hash = hashOf(secret)
+	made := deploy.Event{Type: deploy.EventLinkCreated}.WithData(deploy.LinkData{User: as, ExpiresAt: one.expiresAt.UTC().Truncate(time.Millisecond)})
+	if err := c.Record(ctx, who, made); err != nil {
+		return "", 0, err
+	}
 	c.links.add(one)
 	return secret, linkTime, nil
 }
