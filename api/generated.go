@@ -957,8 +957,11 @@ type ListEventsParams struct {
 type GetStatisticsParams struct {
 	App QueryAppParam `form:"app,omitempty" json:"app,omitempty,omitzero"`
 
-	// Weeks How many, from Monday on and in UTC; the last of them is this one.
+	// Weeks How many, from Monday on and in UTC; the last of them is this one, or that of until.
 	Weeks WeeksParam `form:"weeks,omitempty" json:"weeks,omitempty,omitzero"`
+
+	// Until Before this.
+	Until UntilParam `form:"until,omitempty" json:"until,omitempty,omitzero"`
 }
 
 // RemoveKeyParams defines parameters for RemoveKey.
@@ -1835,6 +1838,13 @@ func (w *ServerInterfaceWrapper) GetStatistics(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "weeks", ctx.QueryParams(), &params.Weeks, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter weeks: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments

@@ -10,9 +10,11 @@ import (
 )
 
 func (h handlers) GetStatistics(ctx context.Context, r GetStatisticsRequestObject) (GetStatisticsResponseObject, error) {
-	s, err := h.control.Statistics(ctx, callerOf(ctx), deploy.StatisticsFilter{
-		App: deploy.AppName(r.Params.App), Weeks: r.Params.Weeks, Until: time.Now(),
-	})
+	until := r.Params.Until
+	if until.IsZero() {
+		until = time.Now()
+	}
+	s, err := h.control.Statistics(ctx, callerOf(ctx), deploy.StatisticsFilter{App: deploy.AppName(r.Params.App), Weeks: r.Params.Weeks, Until: until})
 	return statistics(s), err
 }
 

@@ -35,11 +35,15 @@ type world struct {
 	server   *httptest.Server
 	stopping chan struct{}
 	stop     func() // the control
+	halt     func() // everything
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return worldIn(t, deploy.Layout(t.TempDir())) }
+
+// worldIn is a server of what is in a data directory.
+func worldIn(t testing.TB, l deploy.Layout) *world {
 	t.Helper()
-	w := &world{TB: t, layout: deploy.Layout(t.TempDir()), pipeline: &madeUp{running: map[deploy.Number]bool{}}, stopping: make(chan struct{})}
+	w := &world{TB: t, layout: l, pipeline: &madeUp{running: map[deploy.Number]bool{}}, stopping: make(chan struct{})}
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	log, err := audit.Open(w.layout.Audit(), audit.Config{Logger: logger})
 	w.must(err)
@@ -48,6 +52,7 @@ func newWorld(t testing.TB) *world {
 	w.must(err)
 	t.Cleanup(func() { w.store.Close() })
 	w.recorder = audit.NewRecorder(log, w.store, logger)
+	w.must(w.recorder.CatchUp(t.Context()))
 	w.repos = repo.New(repo.Config{Layout: w.layout, Logger: logger})
 	w.control = control.New(control.Config{
 		Layout: w.layout, Records: w.store, Recorder: w.recorder, Pipeline: w.pipeline, Engine: w.pipeline, Variables: variables.New(w.layout),
@@ -62,6 +67,11 @@ func newWorld(t testing.TB) *world {
 	w.must(err)
 	w.server = httptest.NewServer(handler)
 	t.Cleanup(w.server.Close)
+	w.halt = func() {
+		w.server.Close()
+		w.stop()
+		w.must(errors.Join(w.store.Close(), log.Close()))
+	}
 	return w
 }
 
@@ -150,7 +160,7 @@ func (m *madeUp) Instances(_ context.Context, t deploy.Target, n deploy.Number) 
 }
 
 func (m *madeUp) Inspect(context.Context, deploy.Instance) (deploy.InstanceState, error) {
-	return deploy.InstanceState{Running: true, StartedAt: time.Now(), Memory: 1 << 20, CPU: time.Second}, nil
+	return deploy.InstanceState{Running: true, StartedAt: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), Memory: 1 << 20, CPU: time.Second}, nil
 }
 func (m *madeUp) Restart(context.Context, deploy.Target) error { return nil }
 func (m *madeUp) OneOff(context.Context, deploy.Target, deploy.Number, []string, control.Stdio) (control.OneOffResult, error) {
