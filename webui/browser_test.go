@@ -111,8 +111,10 @@ func TestLineAddresses(t *testing.T) {
 	tab.Until(marked + ` === "test.unit:8500 test.unit:8501 test.unit:8502" && ` + inSight)
 	tab.Go(server.URL + "/deployments/43#build:450") // in a log that is closed
 	tab.Until(marked + ` === "build:450" && ` + inSight)
-	tab.Go(server.URL + "/deployments/43#test.unit:120-121") // above the lines that are shown
-	tab.Until(`location.pathname === "/deployments/43/log/test.unit" && ` + marked + ` === "test.unit:120 test.unit:121" && ` + inSight)
+	tab.Go(server.URL + "/deployments/43#test.unit:120-121") // above the lines that are on the page at first
+	tab.Until(`location.pathname === "/deployments/43" && ` + marked + ` === "test.unit:120 test.unit:121" && ` + inSight)
+	tab.Go(server.URL + "/deployments/43/log/test.unit?from=8001#test.unit:120") // above those of the log's own page
+	tab.Until(`location.search === "?from=100" && ` + marked + ` === "test.unit:120" && ` + inSight)
 	tab.Go(server.URL + "/deployments/43/log/test.unit#test.unit:9002")
 	tab.Until(marked + ` === "test.unit:9002" && ` + inSight)
 	tab.Go(server.URL + "/deployments/43/log/test.unit#test.unit:99999") // there is none: nothing happens
@@ -133,7 +135,8 @@ func signedIn(t *testing.T, browser *browsertest.Browser, server string) *browse
 	return tab
 }
 
-// A log of 200,000 lines is read within a second, at its beginning and wherever a line is named.
+// A log of 200,000 lines is read within a second, at its beginning and wherever a line is named, also one that
+// still grows.
 func TestLongLogOpens(t *testing.T) {
 	const limit = 5 * time.Second // a second without the race detector, on a machine that is not busy
 	w := rejected(t)
@@ -143,20 +146,31 @@ func TestLongLogOpens(t *testing.T) {
 	}
 	w.write(t, "test.unit.log", b.String())
 	server := w.serve(t)
-	tab := signedIn(t, browsertest.Start(t), server.URL)
-	tab.Go(server.URL + "/deployments/43/log/build")
+	going := newWorld(t)
+	going.begin("build")
+	going.write(t, "build.log", b.String())
+	live := going.serve(t)
+	browser := browsertest.Start(t)
+	ended, grows := signedIn(t, browser, server.URL), signedIn(t, browser, live.URL)
+	ended.Go(server.URL + "/deployments/43/log/build")
 	for _, c := range []struct{ address, until string }{
 		{"/deployments/43/log/test.unit", `document.getElementById("test.unit:5000")`},
 		{"/deployments/43/log/test.unit#test.unit:100000", `document.querySelector(".marked")?.id === "test.unit:100000"`},
 		{"/deployments/43/log/test.unit?from=195001#test.unit:200000", `document.querySelector(".marked")?.id === "test.unit:200000"`},
 		{"/deployments/43", `document.getElementById("test.unit:200003")`},
 		{"/deployments/43#test.unit:100000", `document.querySelector(".marked")?.id === "test.unit:100000"`},
+		{"live", `document.getElementById("build:200000") && document.querySelector(".lines").scrollHeight > 3_000_000`},
+		{"live#build:100000", `document.querySelector(".marked")?.id === "build:100000"`},
 	} {
+		tab, address := ended, server.URL+c.address
+		if line, ok := strings.CutPrefix(c.address, "live"); ok {
+			tab, address = grows, live.URL+"/deployments/43"+line
+		}
 		best := time.Hour // of five
 		for range 5 {
 			tab.Go("about:blank")
 			start := time.Now()
-			tab.Go(server.URL + c.address)
+			tab.Go(address)
 			tab.Until(c.until)
 			best = min(best, time.Since(start))
 			if best < limit {
@@ -168,6 +182,44 @@ func TestLongLogOpens(t *testing.T) {
 			t.Errorf("%s opens in %s", c.address, best)
 		}
 	}
+}
+
+// A page that is opened while a long log grows has all its lines so far: those that are not on it come when one
+// scrolls to them, and do not move what is read.
+func TestAllLinesSoFar(t *testing.T) {
+	w := newWorld(t)
+	w.begin("build")
+	add := func(from, to int) {
+		var b strings.Builder
+		for i := from; i <= to; i++ {
+			fmt.Fprintf(&b, "line number %d\n", i)
+		}
+		w.write(t, "build.log", b.String())
+	}
+	add(1, 60_150)
+	server := w.serve(t)
+	tab := signedIn(t, browsertest.Start(t), server.URL)
+	tab.Go(server.URL + "/deployments/43")
+	tab.Until(`document.getElementById("build:60150") && document.getElementById("connection").textContent === "Live."`)
+	if tall := browsertest.Value[float64](tab, `document.querySelector("[id='build'] .lines").scrollHeight / 60150`); tall < 15 || tall > 25 {
+		t.Errorf("a line has %.1f pixels", tall)
+	}
+	inSight := func(n int) string {
+		return fmt.Sprintf(`(() => { const b = document.querySelector("[id='build'] .lines").getBoundingClientRect(), l = document.getElementById("build:%d")?.getBoundingClientRect(); return l && l.top >= b.top - 20 && l.bottom <= b.bottom + 20 && document.getElementById("build:%[1]d").innerText.endsWith("number %[1]d"); })()`, n)
+	}
+	tab.Until(inSight(60_150))
+	tab.Text(`(document.querySelector("[id='build'] .lines").scrollTop = 0) + ""`)
+	tab.Until(inSight(1))
+	tab.Text(`document.getElementById("build/30001").scrollIntoView() + ""`)
+	tab.Until(inSight(30_001))
+	add(60_151, 120_000) // more than a page holds at once
+	tab.Until(`document.getElementById("build:120000") && ` + inSight(30_001))
+	tab.Until(`document.querySelectorAll("[id='build'] li").length < 40000`)
+	if got := browsertest.Value[bool](tab, `[...document.querySelectorAll("[id='build'] .lines ol")].every((b, i) => b.id === "build/" + (200 * i + 1) && (b.childElementCount === 0 || b.childElementCount === 200))`); !got {
+		t.Error("blocks are missing, twice, or not whole")
+	}
+	tab.Go(server.URL + "/deployments/43#build:777-778")
+	tab.Until(`[...document.querySelectorAll(".marked")].map((l) => l.id).join(" ") === "build:777 build:778" && ` + inSight(777))
 }
 
 // A page moves with its deployment, from the queue to the verdict; the end of a log is followed until one
@@ -200,19 +252,20 @@ func TestPageMoves(t *testing.T) {
 		t.Errorf("the log moved under its reader, to %v", top)
 	}
 
-	tab.Text(`(document.querySelector("#head details.confirm").open = true) + ""`)
+	tab.Click("#actions details.confirm summary")
 	w.end("build", deploy.OutcomePass)
 	w.begin("test.unit")
 	w.write(t, "test.unit.log", "--- FAIL\n<script>window.harmed = 1</script>\n"+strings.Repeat("\x1b[31mx", 20_000)+"\n")
 	tab.Until(`document.getElementById("test.unit:3") && document.getElementById("state-build").innerText.includes("passed")`)
-	if !browsertest.Value[bool](tab, `document.querySelector("#head details.confirm").open`) {
-		t.Error("the form that was open was closed")
-	}
-	tab.Text(`(document.querySelector("#head details.confirm").open = false) + ""`)
 	w.end("test.unit", deploy.OutcomeFail)
 	w.reject(&deploy.Rejection{Code: deploy.CodeTest, Message: `test set "unit" failed`}, "test.unit")
 	tab.Until(`document.querySelector("h1").innerText.includes("rejected") && document.querySelector(".sentence").innerText.startsWith("Rejected: test set")`)
 	tab.Until(`document.getElementById("connection").textContent === ""`)
+	if got := tab.Text(`document.querySelector("#actions details[open]")?.innerText`); !strings.Contains(got, "Cancel") {
+		t.Errorf("the form that was open was closed or replaced: %q", got)
+	}
+	tab.Click("#actions details.confirm summary")
+	tab.Until(`document.getElementById("actions").innerText === "Redeploy"`)
 	if got := browsertest.Value[bool](tab, `window.stayed === "yes" && !window.harmed && document.getElementById("test.unit").open`); !got {
 		t.Error("the page was loaded again, was harmed, or hides what failed")
 	}
@@ -223,6 +276,7 @@ func TestPageMoves(t *testing.T) {
 // Without scripts a page shows the same, once.
 func TestWithoutScripts(t *testing.T) {
 	w := rejected(t)
+	w.write(t, "build.log", strings.Repeat("compiling\n", 3000))
 	server := w.serve(t)
 	tab := signedIn(t, browsertest.Start(t), server.URL)
 	tab.WithoutScripts()
@@ -230,6 +284,13 @@ func TestWithoutScripts(t *testing.T) {
 	tab.Sound("without scripts")
 	if got := tab.Text(`document.querySelector("li:target")?.innerText ?? ""`); !strings.Contains(got, "--- FAIL: TestTotal") {
 		t.Errorf("the line that is named: %q", got)
+	}
+	tab.Click("#build summary")
+	if got := tab.Text(`document.querySelector("#build .lines").innerText`); !strings.HasPrefix(got, "2,000 lines above. Page through all") {
+		t.Errorf("a long log begins with %.100q", got)
+	}
+	if browsertest.Value[bool](tab, `[...document.querySelectorAll("#build ol:empty")].some((block) => block.checkVisibility())`) {
+		t.Error("places are kept for lines that nobody can bring")
 	}
 	tab.Click("details.confirm:last-of-type summary")
 	tab.Type("[name=reason]", "flaky")

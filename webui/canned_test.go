@@ -97,15 +97,15 @@ func cannedRows() []DeploymentRow {
 	return rows
 }
 
-func lines(from int, raw ...string) [][]Line {
+func lines(from int, raw ...string) []Line {
 	var style ansi.Style
-	var block []Line
+	var all []Line
 	for i, l := range raw {
 		var html string
 		html, style = ansi.Line(l, style)
-		block = append(block, Line{from + i, template.HTML(html)})
+		all = append(all, Line{from + i, template.HTML(html)})
 	}
-	return [][]Line{block}
+	return all
 }
 
 func cannedLogs() []Log {
@@ -114,10 +114,10 @@ func cannedLogs() []Log {
 		return l
 	}
 	return []Log{
-		address(Log{Name: "test.unit", State: outcomeOf(deploy.OutcomeFail), Took: 5100 * time.Millisecond, Open: true, Total: 2087, Before: 2080, Blocks: lines(2081,
+		address(Log{Name: "test.unit", State: outcomeOf(deploy.OutcomeFail), Took: 5100 * time.Millisecond, Open: true, Total: 2087, Before: 2080, Lines: lines(2081,
 			"=== RUN   TestTotal", "    cart_test.go:12: got \x1b[31m3\x1b[0m, want \x1b[32m2\x1b[0m", "    cart_test.go:13: <script>alert('log')</script>",
 			"\x1b[1;31m--- FAIL: TestTotal (0.00s)\x1b[0m", "FAIL", "FAIL\tshop\t0.013s", "FAIL")}),
-		address(Log{Name: "build", State: outcomeOf(deploy.OutcomePass), Took: 3200 * time.Millisecond, Total: 2, Blocks: lines(1, "go build -o bin/shop .", "proxy: GET proxy.example.org 200")}),
+		address(Log{Name: "build", State: outcomeOf(deploy.OutcomePass), Took: 3200 * time.Millisecond, Total: 2, Lines: lines(1, "go build -o bin/shop .", "proxy: GET proxy.example.org 200")}),
 		address(Log{Name: "checkout", State: outcomeOf(deploy.OutcomePass), Took: 100 * time.Millisecond, Total: 0}),
 	}
 }
@@ -145,7 +145,7 @@ func cannedDeployment() *DeploymentPage {
 			{deploy.Event{Sequence: 812, Type: deploy.EventRejected, At: at("10:24:27"), Actor: deploy.ServerActor("pipeline"), App: "shop", Deployment: 42, Reason: d.Reason}, "{\n  \"code\": \"test\"\n}"},
 			{deploy.Event{Sequence: 801, Type: deploy.EventDeploymentQueued, At: at("10:24:19"), Actor: deploy.Actor{Type: deploy.ActorUser, Name: "alice", IP: "127.0.0.1"}, App: "shop", Deployment: 42}, ""},
 		},
-		Transcript: Log{Name: "transcript", State: stateOf(d.Status), Total: 2, Blocks: lines(1, `shop  deployment 42  e3f2c9e "Simplify the total"  alice`, "✓ checkout                  0.1s"), Whole: "/deployments/42/log/transcript.txt", Page: "/deployments/42/log/transcript"},
+		Transcript: Log{Name: "transcript", State: stateOf(d.Status), Total: 2, Lines: lines(1, `shop  deployment 42  e3f2c9e "Simplify the total"  alice`, "✓ checkout                  0.1s"), Whole: "/deployments/42/log/transcript.txt", Page: "/deployments/42/log/transcript"},
 		MayAgain:   true,
 	}
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // How many lines of logs a page of a deployment shows: of one log, of one where all has ended,
-// and of all together. What is above them is on the log's own page.
+// and of all together. Of what is above them a script fetches what is about to be seen; without one it is on the
+// log's own page.
 const (
 	maxLogLines   = 5000
 	maxEndedLines = 1000
@@ -107,7 +108,7 @@ func (s *Site) logs(ctx context.Context, who deploy.Caller, p *DeploymentPage, t
 		if err != nil {
 			return at, err
 		}
-		left -= e.shown()
+		left -= len(e.lines)
 		at.logs = append(at.logs, place{name, follower{offset: e.offset, next: e.next, style: e.style}})
 		if name == transcript {
 			p.Transcript = l
@@ -144,7 +145,8 @@ func (s *Site) log(ctx context.Context, who deploy.Caller, t *story, name string
 	if err != nil {
 		return l, e, err
 	}
-	l.Total, l.Blocks, l.Before = e.total, e.blocks, max(0, min(e.first-1, e.total))
+	l.Total, l.Lines, l.Before = e.total, e.lines, max(0, min(e.first-1, e.total))
+	l.Places = emptyBlocks(l.Before)
 	return l, e, nil
 }
 

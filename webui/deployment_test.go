@@ -49,7 +49,7 @@ func TestRejectedDeployment(t *testing.T) {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
-	for _, not := range []string{"data-live", "data-growing", "/cancel\"", "/regression\"", "data-elapsed"} {
+	for _, not := range []string{"data-live", "data-follow", "/cancel\"", "/regression\"", "data-elapsed"} {
 		if strings.Contains(body, not) {
 			t.Errorf("the page of what has ended holds %s", not)
 		}
@@ -99,6 +99,8 @@ func TestProblems(t *testing.T) {
 	for address, want := range map[string]int{
 		"/deployments/44": 404, "/deployments/x": 404, "/deployments/-1": 404, "/deployments/43/log/nothing": 404, "/deployments/43/log/nothing.txt": 404,
 		"/deployments/43/log/build?from=x": 200, "/deployments/43/log/checkout": 200, "/deployments/43/log/checkout.txt": 404,
+		"/deployments/43/log/build?block=1": 200, "/deployments/43/log/build?block=2": 400, "/deployments/43/log/build?block=x": 400, "/deployments/43/log/build?block=201": 404,
+		"/deployments/43/log/build?block=9223372036854775601": 404, "/deployments/43/log/checkout?block=1": 404, "/deployments/44/log/build?block=1": 404,
 	} {
 		if res, body := answer(t, request(t, http.MethodGet, server.URL+address, nil)); res.StatusCode != want {
 			t.Errorf("%s: %s\n%s", address, res.Status, body)
@@ -166,8 +168,11 @@ func TestLogPage(t *testing.T) {
 	if res.StatusCode != http.StatusPartialContent || part != "RUN Test" || res.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
 		t.Errorf("a part: %s %q", res.Status, part)
 	}
-	if body := page(t, strings.TrimSuffix(address, "/log/test.unit")); !strings.Contains(body, `<span data-before="11003">11,003 lines</span> above`) {
+	if body := page(t, strings.TrimSuffix(address, "/log/test.unit")); !strings.Contains(body, `11,000 lines above`) || !strings.Contains(body, `<ol id="test.unit/10801"></ol>`) {
 		t.Error("the deployment's page does not tell of the lines above")
+	}
+	if got := page(t, address+"?block=401"); !strings.HasPrefix(got, `<li id="test.unit:401">`) || strings.Count(got, "<li") != 200 {
+		t.Errorf("a block of it: %.200s", got)
 	}
 }
 

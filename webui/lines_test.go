@@ -2,23 +2,22 @@ package webui
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func numbers(blocks [][]Line) []int {
+func numbers(lines []Line) []int {
 	var all []int
-	for _, b := range blocks {
-		for _, l := range b {
-			all = append(all, l.Number)
-		}
+	for _, l := range lines {
+		all = append(all, l.Number)
 	}
 	return all
 }
 
-// A page that is opened in the middle of a log shows its last lines; whoever follows gets the ones after
+// A page that is opened in the middle of a log shows its last lines, from the beginning of a block on; whoever follows gets the ones after
 // them, none twice and none missing, also where a line was half written.
 func TestOpenedInTheMiddle(t *testing.T) {
 	log := "one\ntwo\nthree\nfo"
@@ -26,7 +25,7 @@ func TestOpenedInTheMiddle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]int{3}, numbers(e.blocks)); d != "" || e.total != 4 {
+	if d := cmp.Diff([]int{1, 2, 3}, numbers(e.lines)); d != "" || e.total != 4 {
 		t.Errorf("shown of %d: %s", e.total, d)
 	}
 	f := follower{offset: e.offset, next: e.next}
@@ -66,15 +65,56 @@ func TestWindow(t *testing.T) {
 			for i := c.from; i > 0 && i <= c.to; i++ {
 				want = append(want, i)
 			}
-			if d := cmp.Diff(want, numbers(e.blocks)); d != "" || e.total != 1000 || e.shown() != len(want) {
-				t.Errorf("of %d lines %d: %s", e.total, e.shown(), d)
-			}
-			for _, block := range e.blocks {
-				if len(block) > blockLines {
-					t.Errorf("a block of %d lines", len(block))
-				}
+			if d := cmp.Diff(want, numbers(e.lines)); d != "" || e.total != 1000 || len(e.lines) != len(want) {
+				t.Errorf("of %d lines %d: %s", e.total, len(e.lines), d)
 			}
 		})
+	}
+}
+
+// Blocks begin at the same lines wherever what is read begins.
+func TestBlocks(t *testing.T) {
+	var all []Line
+	for n := 150; n <= 420; n++ {
+		all = append(all, Line{n, "x"})
+	}
+	var got []string
+	for _, part := range regexp.MustCompile(`<ol id="[^"]*">|<li id="[^"]*">`).FindAllString(string(blocks("a&b", all)), -1) {
+		if len(got) > 0 && strings.HasPrefix(part, "<li") && strings.HasPrefix(got[len(got)-1], "<li") {
+			got[len(got)-1] = part // the last of a block
+		} else {
+			got = append(got, part)
+		}
+	}
+	want := []string{`<ol id="a&amp;b/1">`, `<li id="a&amp;b:200">`, `<ol id="a&amp;b/201">`, `<li id="a&amp;b:400">`, `<ol id="a&amp;b/401">`, `<li id="a&amp;b:420">`}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// Each block of a log can be had by itself, wherever it lies in the file.
+func TestBlock(t *testing.T) {
+	var b strings.Builder
+	for i := range 30_001 {
+		fmt.Fprintf(&b, "line %d%s\n", i+1, strings.Repeat("x", i%97))
+	}
+	log := strings.TrimSuffix(b.String(), "\n")
+	for first := 1; first <= 30_001; first += blockLines {
+		lines, err := block(strings.NewReader(log), int64(len(log)), first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range lines {
+			if want := fmt.Sprintf("line %d%s", first+i, strings.Repeat("x", (first+i-1)%97)); l.Number != first+i || string(l.HTML) != want {
+				t.Fatalf("line %d of the block at %d is %d, %q", i, first, l.Number, l.HTML)
+			}
+		}
+		if want := min(blockLines, 30_001-first+1); len(lines) != want {
+			t.Errorf("the block at %d has %d lines, want %d", first, len(lines), want)
+		}
+	}
+	if lines, err := block(strings.NewReader(log), int64(len(log)), 30_201); len(lines) != 0 || err != nil {
+		t.Errorf("behind the end: %v, %v", lines, err)
 	}
 }
 
@@ -94,8 +134,8 @@ func TestOddLogs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if e.total != c.total || e.shown() != c.total {
-				t.Errorf("%d lines, %d shown, want %d", e.total, e.shown(), c.total)
+			if e.total != c.total || len(e.lines) != c.total {
+				t.Errorf("%d lines, %d shown, want %d", e.total, len(e.lines), c.total)
 			}
 			f := follower{next: 1}
 			lines, err := f.read(strings.NewReader(c.log), int64(len(c.log)), true)

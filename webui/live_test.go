@@ -396,7 +396,7 @@ func TestLiveRights(t *testing.T) {
 		w.change(func() { w.role = role })
 		p := load(t, server.URL)
 		p.follow(t.Context(), t, 3)
-		if got := strings.Contains(p.parts["head"], "/cancel"); got != (role == deploy.RoleDeveloper) {
+		if got := strings.Contains(p.parts["actions"], "/cancel"); got != (role == deploy.RoleDeveloper) {
 			t.Errorf("%s is offered to cancel: %t", role, got)
 		}
 	}

@@ -3,6 +3,7 @@ package webui
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -20,7 +21,8 @@ const (
 	fileTime = 10 * time.Minute
 )
 
-// logPage answers /deployments/{n}/log/{stage}, and with .txt behind it all of it as text.
+// logPage answers /deployments/{n}/log/{stage}, a block of it for a script, and with .txt behind it all of it as
+// text.
 func (s *Site) logPage(w http.ResponseWriter, r *http.Request, who deploy.Caller) error {
 	n, err := numberOf(r)
 	if err != nil {
@@ -32,6 +34,9 @@ func (s *Site) logPage(w http.ResponseWriter, r *http.Request, who deploy.Caller
 	}
 	name := r.PathValue("stage")
 	if _, known := t.stage(name); known || name == transcript {
+		if r.FormValue("block") != "" {
+			return s.block(w, r, who, t, name)
+		}
 		return s.window(w, r, who, t, name)
 	}
 	path, err := s.Control.LogPath(r.Context(), who, n, strings.TrimSuffix(name, ".txt"))
@@ -64,6 +69,32 @@ func whole(w http.ResponseWriter, r *http.Request, path string) error {
 	return nil
 }
 
+// block sends a block of lines that a page keeps a place for.
+func (s *Site) block(w http.ResponseWriter, r *http.Request, who deploy.Caller, t *story, name string) error {
+	first, err := strconv.Atoi(r.FormValue("block"))
+	if err != nil || first < 1 || first != blockStart(first) {
+		return deploy.Reject(deploy.CodeUsage, "%.20q is not where a block of lines begins", r.FormValue("block"))
+	}
+	path, err := s.Control.LogPath(r.Context(), who, t.Number, name)
+	if err != nil {
+		return err
+	}
+	var lines []Line
+	err = opened(path, func(f *os.File, size int64) error {
+		lines, err = block(f, size, first)
+		return err
+	})
+	if err == nil && len(lines) == 0 {
+		err = deploy.Reject(deploy.CodeNotFound, "the log has no line %d", first)
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = io.WriteString(w, string(items(name, lines))) // a reader who has gone is nobody's error
+	return nil
+}
+
 // window shows some lines of a log.
 func (s *Site) window(w http.ResponseWriter, r *http.Request, who deploy.Caller, t *story, name string) error {
 	from, err := strconv.Atoi(r.FormValue("from"))
@@ -78,9 +109,9 @@ func (s *Site) window(w http.ResponseWriter, r *http.Request, who deploy.Caller,
 	}
 	p := &LogPage{
 		Frame:  s.frame(who, fmt.Sprintf("%s of %s deployment %d", name, t.App, t.Number), "deployments"),
-		Number: t.Number, App: t.App, Log: l, From: from, To: from + e.shown() - 1,
+		Number: t.Number, App: t.App, Log: l, From: from, To: from + len(e.lines) - 1,
 	}
-	p.Log.Before, p.Log.Live = 0, false
+	p.Log.Before, p.Log.Places, p.Log.Live = 0, nil, false
 	p.turn()
 	return s.show(w, http.StatusOK, "log", p)
 }

@@ -84,15 +84,14 @@ func (p *Pages) functions() template.FuncMap {
 		"span":  span,
 		"clock": clock,
 		"count": count,
+		"slug":  func(name string) string { return strings.ReplaceAll(strings.ToLower(name), " ", "-") },
 		"short": func(o deploy.OID) string { return o.Short() },
 		"link": func(section, href, word, present string) navigation {
 			return navigation{href, word, section == present}
 		},
-		"within":   func(page framed, b Berth) placed { return placed{page.frame().Now, b} },
-		"listed":   func(log string, lines []Line) listed { return listed{log, lines} },
-		"numbered": func(log string, l Line) numbered { return numbered{log, l} },
-		"rows":     func(now time.Time, rows []DeploymentRow) table { return table{now, rows} },
-		"events":   func(rows []EventRow) eventTable { return eventTable{rows} },
+		"within": func(page framed, b Berth) placed { return placed{page.frame().Now, b} },
+		"rows":   func(now time.Time, rows []DeploymentRow) table { return table{now, rows} },
+		"events": func(rows []EventRow) eventTable { return eventTable{rows} },
 	}
 }
 
@@ -105,14 +104,6 @@ type (
 	placed struct {
 		Now time.Time
 		Of  Berth
-	}
-	listed struct {
-		Log   string
-		Lines []Line
-	}
-	numbered struct {
-		Log string
-		Line
 	}
 	table struct {
 		Now  time.Time

@@ -183,13 +183,20 @@ type Log struct {
 	Took   time.Duration
 	Going  bool // its stage has not ended
 	Open   bool
-	Live   bool // more is coming
-	Total  int  // lines
-	Before int  // lines left out above those shown
-	Blocks [][]Line
+	Live   bool  // more is coming
+	Total  int   // lines
+	Before int   // lines left out above those shown
+	Places []int // where the blocks of those begin, for a script to fill; none if they are too many
+	Lines  []Line
 	Whole  string // the address of all of it as text
 	Page   string // the address of it on a page of its own
 }
+
+// AtEnd tells whether a reader who opens the log sees its end first: more is coming, or the beginning is far.
+func (l Log) AtEnd() bool { return l.Live || l.Before > 0 }
+
+// Shown is the HTML of the lines.
+func (l Log) Shown() template.HTML { return blocks(l.Name, l.Lines) }
 
 // Line is a line of a log.
 type Line struct {

@@ -72,10 +72,9 @@ type sighting struct {
 
 // livePart is a part of a page that is replaced when it changes.
 type livePart struct {
-	ID    string `json:"id"`
-	HTML  string `json:"html"`
-	Open  bool   `json:"open,omitempty"`  // of a log: it is to be read now
-	Ended bool   `json:"ended,omitempty"` // of a log: no line follows
+	ID   string `json:"id"`
+	HTML string `json:"html"`
+	Open bool   `json:"open,omitempty"` // of a log: it has failed, and is to be read
 
 	sum  string // of what it says, but for the time that passes
 	push bool   // for those who may push
@@ -151,12 +150,16 @@ func (w *watched) draw(seen *sighting) ([]livePart, error) {
 	var parts []livePart
 	for _, mayPush := range []bool{true, false} {
 		w.site.head(p, seen.story, mayPush)
-		head, err := w.site.part("head", "deployment", "verdict", p)
+		actions, err := w.site.part("actions", "deployment", "actions", p)
 		if err != nil {
 			return nil, err
 		}
-		head.push, head.read = mayPush, !mayPush
-		parts = append(parts, head)
+		actions.push, actions.read = mayPush, !mayPush
+		parts = append(parts, actions)
+	}
+	head, err := w.site.part("head", "deployment", "verdict", p)
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range seen.logs() {
 		l := w.site.logHead(seen.story, name)
@@ -164,7 +167,7 @@ func (w *watched) draw(seen *sighting) ([]livePart, error) {
 		if err != nil {
 			return nil, err
 		}
-		state.Open, state.Ended = l.Open, !l.Live
+		state.Open = l.Open && !l.Live
 		parts = append(parts, state)
 	}
 	stages, err := w.site.part("stages", "deployment", "timeline", p)
@@ -172,7 +175,7 @@ func (w *watched) draw(seen *sighting) ([]livePart, error) {
 		return nil, err
 	}
 	watch, err := w.watchPart(seen, p)
-	return append(parts, stages, watch), err
+	return append(parts, head, stages, watch), err
 }
 
 // watchPart draws the watch, not as often as it is measured.
@@ -215,19 +218,8 @@ func (w *watched) chunk(seen *sighting, log string, from follower) (chunk, error
 	c := chunk{end: from, size: size, ended: ended}
 	err := opened(w.paths[log], func(f *os.File, _ int64) error {
 		lines, err := c.end.read(f, size, ended)
-		if err != nil || len(lines) == 0 {
-			return err
-		}
-		var b strings.Builder
-		for len(lines) > 0 {
-			n := min(len(lines), blockLines)
-			if err := w.site.pages.fragment(&b, "deployment", "block", listed{log, lines[:n]}); err != nil {
-				return err
-			}
-			lines = lines[n:]
-		}
-		c.html = b.String()
-		return nil
+		c.html = string(blocks(log, lines))
+		return err
 	})
 	if err == nil {
 		w.memo.put(key, c)
