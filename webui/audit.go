@@ -23,10 +23,11 @@ func (s *Site) audit(w http.ResponseWriter, r *http.Request, who deploy.Caller) 
 	if err := s.chain(r, who, page); err != nil {
 		return err
 	}
-	if who.Everything() {
+	if page.MayVerify = who.Everything(); page.MayVerify {
 		page.Export = "/audit.jsonl?" + only(q, auditNames()...)
 	}
 	f, err := eventFilterOf(q)
+	page.Since, page.Until = fieldTime(f.Since), fieldTime(f.Until)
 	if rejection, ok := deploy.AsRejection(err); ok {
 		page.Problem = rejection.Message
 		return s.show(w, http.StatusBadRequest, "audit", page)
@@ -70,8 +71,29 @@ func (s *Site) chain(r *http.Request, who deploy.Caller, page *AuditPage) error 
 	}
 	page.Verified, page.VerifiedAt, page.VerifiedUntil = State{"pass", "✓", "no line was changed"}, found[0].At, data.Events
 	if found[0].Outcome != deploy.OutcomePass {
-		page.Verified = State{"fail", "✗", "not as it was written: " + count(data.Count, "finding")}
+		page.Verified, page.Findings = State{"fail", "✗", "not as it was written: " + count(data.Count, "finding")}, data.Findings
 	}
+	return nil
+}
+
+// verifyTime is how long the reading of the whole log may take.
+const verifyTime = 10 * time.Minute
+
+// verify reads the whole audit log now, and leads to what was found.
+func (s *Site) verify(w http.ResponseWriter, r *http.Request, who deploy.Caller) error {
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(verifyTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	report, err := s.Control.VerifyChain(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	read := fmt.Sprintf("%s in %s were read, up to %d", count(int(report.Events), "event"), count(report.Files, "file"), report.Head.Sequence)
+	if len(report.Findings) > 0 {
+		s.tellNext(w, r, who, "/audit", Notice{"fail", "Not as it was written:", read + ", and what was found is below."})
+		return nil
+	}
+	s.done(w, r, who, "/audit", read+", and no line was changed.")
 	return nil
 }
 
@@ -93,6 +115,14 @@ func eventFilterOf(q url.Values) (deploy.EventFilter, error) {
 	f.Before, errs[3] = pageStart[uint64](q.Get("before"))
 	f.After, errs[4] = pageStart[uint64](q.Get("after"))
 	return f, errors.Join(errs[:]...)
+}
+
+// fieldTime is a moment as a form's field has it.
+func fieldTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(fieldFormat)
 }
 
 // eventTypes are those that are offered to choose from.

@@ -219,7 +219,7 @@ func canned() map[string]struct {
 		"deployment-running": {"deployment", cannedWatched()},
 		"log":                {"log", &LogPage{Frame: frame("test.unit", "deployments"), Number: 42, App: "shop", Log: cannedLogs()[0], From: 2081, To: 2087, Previous: "/deployments/42/log/test.unit?from=1"}},
 		"stats":              {"stats", cannedStatistics()},
-		"audit": {"audit", &AuditPage{Frame: frame("Audit", "audit"), Head: "812:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Verified: State{"pass", "✓", "no line was changed"}, VerifiedAt: at("04:00:00"), VerifiedUntil: 790,
+		"audit": {"audit", &AuditPage{Frame: frame("Audit", "audit"), Head: "812:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Verified: State{"pass", "✓", "no line was changed"}, VerifiedAt: at("04:00:00"), VerifiedUntil: 790, MayVerify: true, Since: "2026-11-20T08:00",
 			Types: []deploy.EventType{deploy.EventAccepted}, Rows: events, Export: "/audit.jsonl"}},
 		"people": {"people", &PeoplePage{Frame: frame("People", "users"),
 			Users: []UserRow{{deploy.User{Name: "alice", Role: deploy.RoleAdmin, CreatedAt: at("07:00:00")}, []deploy.Key{{Fingerprint: "SHA256:uNiVztksCsDhcc0u9e8BrqG1ggmqeGe4Wqzq1pb7eKY", AddedAt: at("07:00:00")}}, nil},

@@ -140,12 +140,18 @@ func dayOf(text string, later int) (time.Time, error) {
 	if t, err := time.Parse(time.DateOnly, text); err == nil {
 		return t.AddDate(0, 0, later), nil
 	}
+	if t, err := time.Parse(fieldFormat, text); err == nil {
+		return t, nil
+	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, deploy.Reject(deploy.CodeUsage, "%.40q is no day such as 2026-11-22", text)
+		return t, deploy.Reject(deploy.CodeUsage, "%.40q is no day such as 2026-11-22, and no moment such as 2026-11-22T14:30", text)
 	}
 	return t.UTC(), nil
 }
+
+// fieldFormat is how forms write moments, which are UTC here.
+const fieldFormat = "2006-01-02T15:04"
 
 // apiQuery is the filter as the API reads it.
 func apiQuery(f deploy.DeploymentFilter) string {

@@ -57,6 +57,8 @@ type Acts interface {
 type Trail interface {
 	Events(ctx context.Context, who deploy.Caller, f deploy.EventFilter) ([]deploy.Event, error)
 	Chain(ctx context.Context, who deploy.Caller) deploy.ChainState
+	// VerifyChain reads the whole audit log and records what was found.
+	VerifyChain(ctx context.Context, who deploy.Caller) (deploy.ChainReport, error)
 }
 
 // People are those who may come in, and with what.

@@ -39,6 +39,11 @@ func (n *notices) take(who deploy.Caller) []Notice {
 
 // done sends a reader on after something was done, with a notice that says so once.
 func (s *Site) done(w http.ResponseWriter, r *http.Request, who deploy.Caller, to, text string) {
-	s.notices.put(who, Notice{Class: "run", Word: "Done:", Text: text})
+	s.tellNext(w, r, who, to, Notice{Class: "run", Word: "Done:", Text: text})
+}
+
+// tellNext sends a reader on, with a notice that is shown once.
+func (s *Site) tellNext(w http.ResponseWriter, r *http.Request, who deploy.Caller, to string, one Notice) {
+	s.notices.put(who, one)
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }

@@ -1,11 +1,15 @@
 package webui_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -180,6 +184,49 @@ func TestHistory(t *testing.T) {
 	if got := numbers(boss.get(http.StatusOK, "/deployments?until=2020-01-01")); len(got) != 0 {
 		t.Errorf("long ago shows %d deployments", len(got))
 	}
+}
+
+// TestVerification: an admin has the audit log read from its page, which tells what was found.
+func TestVerification(t *testing.T) {
+	y := newYard(t)
+	y.app("shop")
+	y.deployed(1, "shop", "Open the shop")
+	boss := y.browser("")
+	has(t, boss.get(http.StatusOK, "/audit"), "never verified", "Verify now")
+	verify := func() string {
+		if to := boss.post(http.StatusSeeOther, "/audit/verification"); to != "/audit" {
+			t.Errorf("a verification leads to %s", to)
+		}
+		return boss.get(http.StatusOK, "/audit")
+	}
+	head := y.recorder.Head().Sequence
+	has(t, verify(), fmt.Sprintf("%d events in 1 file were read, up to %[1]d, and no line was changed.", head), fmt.Sprintf("up to %d</dd>", head))
+
+	files, err := filepath.Glob(filepath.Join(y.layout.Audit(), "*.jsonl"))
+	y.must(err)
+	whole, err := os.ReadFile(files[0])
+	y.must(err)
+	y.must(os.WriteFile(files[0], bytes.Replace(whole, []byte(`"shop"`), []byte(`"ship"`), 1), 0o600))
+	page := verify()
+	has(t, page, "Not as it was written:", "not as it was written: ", `<ul class="findings"><li>`, filepath.Base(files[0]))
+	hasNot(t, page, "no line was changed")
+	hasNot(t, boss.get(http.StatusOK, "/audit"), "Not as it was written:") // told once; the state stays
+}
+
+// TestAuditTimes: the filter's moments are in the address, in the form, and in the links to what is beside.
+func TestAuditTimes(t *testing.T) {
+	y := newYard(t)
+	y.app("shop")
+	boss := y.browser("")
+	hour := time.Now().UTC().Add(-time.Hour).Format("2006-01-02T15:04")
+	later := time.Now().UTC().Add(time.Hour).Format("2006-01-02T15:04")
+	page := boss.get(http.StatusOK, "/audit?since="+hour+"&until="+later)
+	has(t, page, "app.created", fmt.Sprintf(`name="since" value="%s"`, hour), fmt.Sprintf(`name="until" value="%s"`, later), `href="/audit.jsonl?since=`+url.QueryEscape(hour))
+	hasNot(t, boss.get(http.StatusOK, "/audit?since="+later), "<code>app.created")
+	hasNot(t, boss.get(http.StatusOK, "/audit?until="+hour), "<code>app.created")
+	day := time.Now().UTC().Format(time.DateOnly)
+	has(t, boss.get(http.StatusOK, "/audit?since="+day), "<code>app.created", fmt.Sprintf(`name="since" value="%sT00:00"`, day))
+	has(t, boss.get(http.StatusBadRequest, "/audit?since=noon"), "is no day such as")
 }
 
 func TestOtherPages(t *testing.T) {

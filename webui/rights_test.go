@@ -25,7 +25,7 @@ func TestRights(t *testing.T) {
 		if _, to := y.stranger().do(http.StatusSeeOther, method, path, ""); !strings.HasPrefix(to, "/login") {
 			t.Errorf("%s leads a stranger to %s", pattern, to)
 		}
-		if pattern == "POST /logout" {
+		if pattern == "POST /logout" || pattern == "POST /audit/verification" {
 			continue
 		}
 		if method == http.MethodPost || strings.Contains(pattern, "{") && path != "/" {
@@ -40,6 +40,8 @@ func TestRights(t *testing.T) {
 		hasNot(t, vera.get(http.StatusNotFound, path), "Secret plans")
 	}
 	vera.get(http.StatusForbidden, "/audit.jsonl")
+	vera.post(http.StatusForbidden, "/audit/verification")
+	hasNot(t, vera.get(http.StatusOK, "/audit"), "Verify now", "Export")
 	for _, path := range []string{"/apps/shop/rollback", "/apps/shop/redeploy", "/apps/shop/freeze", "/apps/shop/unfreeze"} {
 		vera.post(http.StatusForbidden, path, "reason", "x", "to", "1")
 	}

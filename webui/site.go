@@ -90,6 +90,7 @@ func (s *Site) actions() map[string]action {
 		"GET /stats":                s.stats,
 		"GET /audit":                s.audit,
 		"GET /audit.jsonl":          s.auditExport,
+		"POST /audit/verification":  s.verify,
 		"GET /users":                s.people,
 		"POST /tokens/{id}/revoke":  s.revokeToken,
 		"POST /sessions/{id}/close": s.closeSession,

@@ -92,8 +92,17 @@ func (y *yard) State() deploy.ChainState {
 	head := y.recorder.Head()
 	return deploy.ChainState{Sequence: head.Sequence, Hash: head.Hash}
 }
-func (y *yard) Verify(context.Context) (deploy.ChainReport, deploy.Event, error) {
-	return deploy.ChainReport{}, deploy.Event{}, errors.New("not here")
+func (y *yard) Verify(ctx context.Context) (deploy.ChainReport, deploy.Event, error) {
+	found, err := audit.Verify(ctx, y.layout.Audit(), y.recorder.Head())
+	report := deploy.ChainReport{Files: found.Files, Events: found.Events, Head: deploy.ChainState{Sequence: found.Head.Sequence, Hash: found.Head.Hash}}
+	data := deploy.VerifiedData{Events: found.Events, Count: len(found.Findings)}
+	e := deploy.Event{Type: deploy.EventAuditVerified, Outcome: deploy.OutcomePass}
+	for _, f := range found.Findings {
+		e.Outcome = deploy.OutcomeFail
+		data.Findings = append(data.Findings, f.String())
+		report.Findings = append(report.Findings, deploy.ChainFinding{Kind: string(f.Kind), File: f.File, Line: f.Line, Detail: f.Detail})
+	}
+	return report, e.WithData(data), err
 }
 
 // shore is a pipeline and an engine that do nothing but say what was asked, and fail if they are told to.

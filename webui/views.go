@@ -294,6 +294,9 @@ type AuditPage struct {
 	Verified      State
 	VerifiedAt    time.Time
 	VerifiedUntil uint64
+	Findings      []string // of the last verification, the first ten
+	MayVerify     bool
+	Since, Until  string
 	App           string
 	Type          string
 	Actor         string
