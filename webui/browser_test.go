@@ -252,6 +252,24 @@ func TestPageMoves(t *testing.T) {
 		t.Errorf("the log moved under its reader, to %v", top)
 	}
 
+	happened := func(sequence uint64) {
+		w.change(func() {
+			e := deploy.Event{Sequence: sequence, Type: deploy.EventStageFinished, At: time.Now(), Actor: deploy.ServerActor("pipeline"), App: "shop", Deployment: 43}
+			w.events = slices.Insert(w.events, 0, e.WithData(deploy.VerifiedData{}))
+		})
+		tab.Until(fmt.Sprintf(`document.getElementById("event-%d")`, sequence))
+	}
+	happened(5)
+	tab.Click("#data-5 summary")
+	tab.Until(`document.getElementById("data-5").open && document.activeElement.parentElement.id === "data-5"`)
+	happened(6)
+	if !browsertest.Value[bool](tab, `document.getElementById("data-5").open && !document.getElementById("data-6").open`) {
+		t.Error("an event that was opened is closed by the next")
+	}
+	if got := tab.Text(`document.activeElement.parentElement.id`); got != "data-5" {
+		t.Errorf("the focus went to %q", got)
+	}
+
 	tab.Click("#actions details.confirm summary")
 	w.end("build", deploy.OutcomePass)
 	w.begin("test.unit")

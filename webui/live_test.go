@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -386,6 +387,46 @@ func TestStreamsStop(t *testing.T) {
 	if p.ended {
 		t.Error("the page was told that the deployment has ended")
 	}
+}
+
+// Audit events come to a page that is open, and a page that was away gets those that it missed, once.
+func TestLiveTrail(t *testing.T) {
+	w := newWorld(t)
+	w.begin("build")
+	server := w.serve(t)
+	p := load(t, server.URL)
+	record := func(sequence uint64, kind deploy.EventType) {
+		w.change(func() {
+			w.events = slices.Insert(w.events, 0, deploy.Event{Sequence: sequence, Type: kind, At: w.deployment.QueuedAt, Actor: deploy.ServerActor("pipeline"), App: "shop", Deployment: 43})
+		})
+	}
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for limit := time.Now().Add(30 * time.Second); !ok(); {
+			if time.Now().After(limit) {
+				t.Fatalf("not told: %s; told was %s", what, p.parts["trail"])
+			}
+			ctx, cut := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			p.follow(ctx, t, 1000)
+			cut()
+		}
+	}
+	record(7, deploy.EventDeploymentQueued)
+	until("the first", func() bool { return strings.Contains(p.parts["trail"], `id="event-7"`) })
+	delete(p.parts, "trail")
+	ctx, cut := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	p.follow(ctx, t, 1000)
+	cut()
+	if _, again := p.parts["trail"]; again {
+		t.Error("the page is told again what it has")
+	}
+	record(8, deploy.EventDeploymentStarted)
+	until("the next", func() bool { return strings.Contains(p.parts["trail"], `id="event-8"`) })
+	if strings.Index(p.parts["trail"], "event-8") > strings.Index(p.parts["trail"], "event-7") {
+		t.Error("the newest is not the first")
+	}
+	w.reject(deploy.Reject(deploy.CodeBuild, "it failed"), "build")
+	until("the verdict", func() bool { return p.ended && strings.Contains(p.parts["trail"], "deployment.rejected") })
 }
 
 // What is streamed is for those who may see it, and offers what they may do.

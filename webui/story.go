@@ -93,6 +93,14 @@ func (t *story) read() error {
 	return nil
 }
 
+// newest is the number of the newest event, 0 without one.
+func (t *story) newest() uint64 {
+	if len(t.events) == 0 {
+		return 0
+	}
+	return t.events[0].Sequence
+}
+
 // stage returns the stage of that name.
 func (t *story) stage(name string) (deploy.StageRecord, bool) {
 	for _, s := range t.stages {

@@ -14,7 +14,7 @@ import (
 const (
 	// lookInterval is how often a deployment that runs is looked at, however many watch it.
 	lookInterval = 200 * time.Millisecond
-	// drawInterval is how often the charts of a watch are drawn.
+	// drawInterval is how often the charts of a watch are drawn, and the audit events read.
 	drawInterval = time.Second
 )
 
@@ -59,6 +59,9 @@ type watched struct {
 	measured measured
 	drawn    string // the watch, as drawn last
 	drawnAt  time.Time
+	events   []deploy.Event // as read last
+	eventsAt time.Time
+	trail    livePart // of those events
 	memo     memo
 }
 
@@ -93,8 +96,8 @@ func (w *watched) look(ctx context.Context) (*sighting, error) {
 		return w.seen, nil
 	}
 	t, err := w.site.outline(ctx, itself(), w.number)
-	if err == nil && t.Status.Final() {
-		err = w.site.addEvents(ctx, itself(), t)
+	if err == nil {
+		err = w.addEvents(ctx, t, now)
 	}
 	if err != nil {
 		return nil, err
@@ -108,6 +111,18 @@ func (w *watched) look(ctx context.Context) (*sighting, error) {
 	}
 	w.seen = seen
 	return seen, nil
+}
+
+// addEvents adds the audit events, those that were read last if that is not long ago. Those of a deployment that
+// has a verdict hold the reason, so they are always read.
+func (w *watched) addEvents(ctx context.Context, t *story, now time.Time) error {
+	if !t.Status.Final() && !w.eventsAt.IsZero() && now.Sub(w.eventsAt) < drawInterval {
+		t.events = w.events
+		return nil
+	}
+	err := w.site.addEvents(ctx, itself(), t)
+	w.events, w.eventsAt = t.events, now
+	return err
 }
 
 // measure looks how long the logs are, and reads what was measured since the last look.
@@ -174,8 +189,23 @@ func (w *watched) draw(seen *sighting) ([]livePart, error) {
 	if err != nil {
 		return nil, err
 	}
+	trail, err := w.trailPart(seen, p)
+	if err != nil {
+		return nil, err
+	}
 	watch, err := w.watchPart(seen, p)
-	return append(parts, head, stages, watch), err
+	return append(parts, head, stages, watch, trail), err
+}
+
+// trailPart writes the audit events if there are others than before.
+func (w *watched) trailPart(seen *sighting, p *DeploymentPage) (livePart, error) {
+	if w.seen != nil && w.seen.newest() == seen.newest() {
+		return w.trail, nil
+	}
+	var err error
+	p.Events = eventRows(seen.events)
+	w.trail, err = w.site.part("trail", "deployment", "events", p)
+	return w.trail, err
 }
 
 // watchPart draws the watch, not as often as it is measured.

@@ -90,16 +90,16 @@ const late = new Map(); // parts that came while something was about to be done 
 const events = {
 	// What the reader has opened stays open, and the focus where it is.
 	part(part) {
-		const old = byId(part.id), controls = () => [...old.querySelectorAll("a, summary, button")];
+		const old = byId(part.id), controls = (row) => [...row.querySelectorAll("a, summary, button")];
 		if (!old) return;
 		late.set(part.id, part);
 		if (old.querySelector(".confirm[open]")) return;
 		late.delete(part.id);
-		const focus = controls().indexOf(document.activeElement);
+		const row = document.activeElement?.closest("[id]"), focus = old.contains(row) ? controls(row).indexOf(document.activeElement) : -1;
 		const opened = [...old.querySelectorAll("details[open]")].map((one) => one.id);
 		old.innerHTML = part.html;
 		opened.forEach((id) => byId(id)?.setAttribute("open", ""));
-		controls()[focus]?.focus({ preventScroll: true });
+		if (focus >= 0) controls(byId(row.id) ?? old)[focus]?.focus({ preventScroll: true });
 		if (part.open) old.closest("details").open = true;
 	},
 	log({ id, html }) {
