@@ -170,25 +170,39 @@ func cannedWatched() *DeploymentPage {
 		{"Memory", chart.Lines("memory of the candidate", chart.Axis{Labels: seconds, Write: func(v float64) string { return fmt.Sprintf("%g MiB", v) }}, 256, "limit 256 MiB",
 			chart.Series{Class: "memory", Values: []float64{40, 60, 90, 130, 160, 200, 240, 260, 271}}), &Table{[]string{"After", "Memory"}, [][]string{{"0 s", "40 MiB"}, {"8 s", "271 MiB"}}}},
 		{"Failed requests", chart.Lines("share of failed requests", chart.Axis{Labels: seconds, Write: func(v float64) string { return fmt.Sprintf("%g%%", v) }}, 1, "limit 1%",
-			chart.Series{Class: "errors", Values: []float64{0, 0, 0.4, 0.2, 0.1, 0, 0, 0.3, 0.2}}), nil},
+			chart.Series{Class: "errors", Values: []float64{0, 0, 0.4, 0.2, 0.1, 0, 0, 0.3, 0.2}}), &Table{[]string{"After", "Failed requests"}, [][]string{{"2 s", "0.4%"}, {"8 s", "0.2%"}}}},
 	}
 	return p
 }
 
 func cannedStatistics() *StatisticsPage {
-	var days []string
-	for i := range 28 {
-		days = append(days, at("00:00:00").AddDate(0, 0, i-27).Format("01-02"))
+	var found deploy.Statistics
+	count := func(day int, often, shift float64) int {
+		return max(0, int(math.Round(often*(1+math.Sin(float64(day)*shift)))))
 	}
+	for day := range 28 {
+		t := deploy.Tally{Accepted: count(day, 6, 0.9), GateRejected: count(day, 1.5, 2), RolledBack: count(day, 0.4, 3), Errored: count(day, 0.3, 1.3), Canceled: count(day, 0.5, 0.7), Regressions: count(day, 0.3, 5)}
+		t.Deployments = t.Accepted + t.GateRejected + t.RolledBack + t.Errored + t.Canceled
+		found.Days = append(found.Days, deploy.Period{Start: at("00:00:00").AddDate(0, 0, day-27), Tally: t})
+		if day%7 == 0 {
+			found.Weeks = append(found.Weeks, deploy.Period{Start: at("00:00:00").AddDate(0, 0, day-27), Tally: t})
+		}
+	}
+	spread := func(p50, p90 time.Duration) deploy.Spread {
+		return deploy.Spread{Count: 190, P50: p50, P90: p90, Max: 2 * p90}
+	}
+	found.Verdict, found.QueueWait = spread(41*time.Second, 130*time.Second), spread(2*time.Second, 35*time.Second)
+	found.LeadTimeForChanges, found.FailedDeploymentRecoveryTime = spread(80*time.Minute, 9*time.Hour), spread(6*time.Second, 20*time.Second)
+	found.DeploymentFrequency, found.FailureRate, found.ChangeFailureRate = 6.2, deploy.Share{Count: 23, Of: 190}, deploy.Share{Count: 3, Of: 167}
+	found.Total.Bypasses = 2
+	for i, stage := range []deploy.StageName{"checkout", "build", "test.unit", "test.integration", "release", "switch", "monitor"} {
+		took := time.Duration(1+i*i%7) * 3 * time.Second
+		found.Stages = append(found.Stages, deploy.StageTally{Name: stage, Took: spread(took, 2*took), Rejected: deploy.Share{Count: []int{0, 4, 11, 3, 1, 0, 4}[i], Of: 190}})
+	}
+	found.Causes = []deploy.FailureCause{{Signature: `cart_test.go:N: got N, want N`, Stage: "test.unit", Count: 7, Apps: []deploy.AppName{"shop"}, FirstAt: at("10:00:00").AddDate(0, 0, -9), LastAt: at("10:24:27"), Example: 42, Reason: "cart_test.go:12: got 3, want 2"}}
 	return &StatisticsPage{
 		Frame: frame("Statistics", "stats"), Weeks: 4, Apps: []deploy.AppName{"blog", "shop"},
-		Figures: []Figure{{"14.2", "deployments a day"}, {"11%", "gate rejections"}, {"1.8%", "change failure rate"}, {"41 s", "push to verdict, median"}, {"2 min 10 s", "90th percentile"}, {"1 h 20 min", "lead time, median"}, {"6 s", "recovery, median"}, {"2", "bypasses"}},
-		Charts: []Chart{{"Deployments a day", chart.Bars("deployments a day by outcome", chart.Axis{Labels: days},
-			chart.Series{Class: "accepted", Name: "accepted", Values: wave(28, func(x float64) float64 { return math.Round(10 + 8*math.Sin(x/1.1)) })},
-			chart.Series{Class: "rejected", Name: "rejected", Values: wave(28, func(x float64) float64 { return math.Round(2 + 2*math.Sin(x*2)) })},
-			chart.Series{Class: "errored", Name: "errored", Values: wave(28, func(x float64) float64 { return math.Round(math.Sin(x * 3)) })}),
-			&Table{[]string{"Day", "Accepted", "Rejected", "Errored"}, [][]string{{"11-22", "12", "1", "0"}}}}},
-		Clusters: []Cluster{{Signature: `test set "unit" failed: cart_test.go:N: got N, want N`, Count: 7, Apps: "shop", First: at("10:00:00").AddDate(0, 0, -9), Last: at("10:24:27"), Example: 42, Excerpt: "cart_test.go:12: got 3, want 2"}},
+		Figures: figuresOf(found), Charts: chartsOf(found), Clusters: clustersOf(found.Causes),
 	}
 }
 

@@ -237,6 +237,12 @@ func TestOtherPages(t *testing.T) {
 	boss := y.browser("")
 	page := boss.get(http.StatusOK, "/stats?weeks=2&app=shop")
 	has(t, page, "Deployments a day", "Share of rejections", "Time to the verdict", "Rejections by stage", "Regressions, by week", "The numbers as a table", "rolled back")
+	if charts, tables := strings.Count(page, `<svg class="chart bars`), strings.Count(page, `<details class="table" id="table-`); charts != 5 || tables != charts {
+		t.Errorf("%d charts have %d tables", charts, tables)
+	}
+	for _, o := range []string{"✓</text></svg> accepted", "✗</text></svg> rejected at the gate", "↩</text></svg> rolled back", "!</text></svg> errored or interrupted", "–</text></svg> canceled"} {
+		has(t, page, o)
+	}
 	boss.get(http.StatusBadRequest, "/stats?weeks=0")
 	boss.get(http.StatusBadRequest, "/stats?weeks=many")
 	page = boss.get(http.StatusOK, "/audit?type=deployment.accepted")

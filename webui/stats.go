@@ -85,18 +85,18 @@ func chartsOf(s deploy.Statistics) []Chart {
 
 // outcomes are how deployments end, as charts and tables show them.
 func outcomes() []struct {
-	class, name string
-	of          func(deploy.Tally) int
+	class, sign, name string
+	of                func(deploy.Tally) int
 } {
 	return []struct {
-		class, name string
-		of          func(deploy.Tally) int
+		class, sign, name string
+		of                func(deploy.Tally) int
 	}{
-		{"accepted", "accepted", func(t deploy.Tally) int { return t.Accepted }},
-		{"rejected", "rejected at the gate", func(t deploy.Tally) int { return t.GateRejected }},
-		{"rolled", "rolled back", func(t deploy.Tally) int { return t.RolledBack }},
-		{"errored", "errored or interrupted", func(t deploy.Tally) int { return t.Errored + t.Interrupted }},
-		{"canceled", "canceled", func(t deploy.Tally) int { return t.Canceled }},
+		{"accepted", "✓", "accepted", func(t deploy.Tally) int { return t.Accepted }},
+		{"rejected", "✗", "rejected at the gate", func(t deploy.Tally) int { return t.GateRejected }},
+		{"rolled", "↩", "rolled back", func(t deploy.Tally) int { return t.RolledBack }},
+		{"errored", "!", "errored or interrupted", func(t deploy.Tally) int { return t.Errored + t.Interrupted }},
+		{"canceled", "–", "canceled", func(t deploy.Tally) int { return t.Canceled }},
 	}
 }
 
@@ -104,7 +104,7 @@ func outcomesChart(days []deploy.Period) Chart {
 	var series []chart.Series
 	head := []string{"Day"}
 	for _, o := range outcomes() {
-		series = append(series, chart.Series{Class: o.class, Name: o.name, Values: values(days, func(p deploy.Period) float64 { return float64(o.of(p.Tally)) })})
+		series = append(series, chart.Series{Class: o.class, Name: o.name, Sign: o.sign, Values: values(days, func(p deploy.Period) float64 { return float64(o.of(p.Tally)) })})
 		head = append(head, o.name)
 	}
 	var rows [][]string
@@ -178,8 +178,8 @@ func verdictChart(s deploy.Statistics) Chart {
 		rest = append(rest, (stage.Took.P90 - stage.Took.P50).Seconds())
 		t.Rows = append(t.Rows, spreadRow(string(stage.Name), stage.Took))
 	}
-	axis := chart.Axis{Labels: labels, Write: func(v float64) string { return fmt.Sprintf("%.3g s", v) }}
-	series := []chart.Series{{Class: "run", Name: "median", Values: medians}, {Class: "idle", Name: "more, to the 90th percentile", Values: rest}}
+	axis := chart.Axis{Labels: labels, Names: true, Write: func(v float64) string { return fmt.Sprintf("%.3g s", v) }}
+	series := []chart.Series{{Class: "run", Name: "median", Sign: "50", Values: medians}, {Class: "idle", Name: "more, to the 90th percentile", Sign: "90", Values: rest}}
 	svg := chart.Bars("median time to the verdict and of each stage, and up to the 90th percentile", axis, series...)
 	return Chart{"Time to the verdict, and where it goes", svg + chart.Legend(series...), t}
 }
@@ -203,7 +203,7 @@ func stagesChart(stages []deploy.StageTally) Chart {
 		labels, counts = append(labels, name), append(counts, float64(stage.Rejected.Count))
 		t.Rows = append(t.Rows, []string{name, fmt.Sprint(stage.Rejected.Count), share(stage.Rejected)})
 	}
-	return Chart{"Rejections by stage", chart.Bars("rejections by stage", chart.Axis{Labels: labels}, chart.Series{Class: "rejected", Name: "rejected", Values: counts}), t}
+	return Chart{"Rejections by stage", chart.Bars("rejections by stage", chart.Axis{Labels: labels, Names: true}, chart.Series{Class: "rejected", Name: "rejected", Values: counts}), t}
 }
 
 func regressionsChart(weeks []deploy.Period) Chart {

@@ -10,15 +10,19 @@ import (
 const (
 	plotWidth  = 720
 	plotHeight = 180
-	leftRoom   = 52 // for the numbers of the vertical axis
+	leftRoom   = 28 // at least, for the numbers of the vertical axis
+	signRoom   = 12 // that a mark needs, in width and in height
+	letter     = 7  // the width of a letter, rather too much
 	lowRoom    = 22 // for the labels of the horizontal one
+	nameRoom   = 14 // for a second row of them
 	topRoom    = 8
 )
 
 // Axis says how the values of a chart are written.
 type Axis struct {
 	Labels []string             // one a value, below the plot; some are left out where they would overlap
-	Write  func(float64) string // a value of the vertical axis; %g if nil
+	Names  bool                 // no label is left out: in two rows there is room for twice as many
+	Write  func(float64) string // a value of the vertical axis; if nil they are whole numbers
 }
 
 func (a Axis) write(v float64) string {
@@ -40,11 +44,15 @@ func Bars(name string, axis Axis, series ...Series) template.HTML {
 		}
 		top = max(top, sum)
 	}
-	d, scale := axes("bars", name, axis, top)
-	step := float64(plotWidth-leftRoom) / max(1, float64(count))
+	class := "bars"
+	if !axis.Names {
+		class += " days"
+	}
+	d, scale := axes(class, name, axis, top)
+	step := (plotWidth - d.left) / max(1, float64(count))
 	for i, label := range axis.Labels {
 		y, tip := scale(0), label
-		stack := ""
+		stack := &drawing{}
 		for _, s := range series {
 			v := value(s, i)
 			if v <= 0 {
@@ -52,15 +60,18 @@ func Bars(name string, axis Axis, series ...Series) template.HTML {
 			}
 			h := scale(0) - scale(v)
 			y -= h
-			stack += fmt.Sprintf(`<rect class="%s" x="%s" y="%s" width="%s" height="%s"/>`, s.Class,
-				num(leftRoom+float64(i)*step+step*0.12), num(y), num(max(1, step*0.76)), num(h))
+			x, width := d.left+float64(i)*step+step*0.12, max(1, step*0.76)
+			fmt.Fprintf(stack, `<rect class="%s" x="%s" y="%s" width="%s" height="%s"/>`, s.Class, num(x), num(y), num(width), num(h))
+			if h >= signRoom && width >= signRoom {
+				stack.sign(s.Sign, x+width/2, y+h/2)
+			}
 			tip += fmt.Sprintf("\n%s: %s", s.Name, axis.write(v))
 		}
-		if stack != "" {
-			fmt.Fprintf(d, `<g><title>%s</title>%s</g>`, template.HTMLEscapeString(tip), stack)
+		if stack.Len() > 0 {
+			fmt.Fprintf(d, `<g><title>%s</title>%s</g>`, template.HTMLEscapeString(tip), stack.String())
 		}
 	}
-	d.labels(axis.Labels, func(i int) float64 { return leftRoom + (float64(i)+0.5)*step })
+	d.labels(axis, func(i int) float64 { return d.left + (float64(i)+0.5)*step })
 	return d.end()
 }
 
@@ -83,16 +94,16 @@ func Lines(name string, axis Axis, limit float64, limitName string, series ...Se
 		top = max(top, limit*1.15)
 	}
 	d, scale := axes("lines", name, axis, top)
-	step := float64(plotWidth-leftRoom) / max(1, float64(len(axis.Labels)-1))
-	if !math.IsNaN(limit) {
-		y := scale(limit)
-		fmt.Fprintf(d, `<path class="limit" d="M%d %sH%d"/><text class="limit" x="%d" y="%s" text-anchor="end">%s</text>`,
-			leftRoom, num(y), plotWidth, plotWidth, num(y-4), template.HTMLEscapeString(limitName))
-	}
+	step := (plotWidth - d.left) / max(1, float64(len(axis.Labels)-1))
 	for _, s := range series {
-		d.path(s, func(i int, v float64) (x, y float64) { return leftRoom + float64(i)*step, scale(v) })
+		d.path(s, func(i int, v float64) (x, y float64) { return d.left + float64(i)*step, scale(v) })
 	}
-	d.labels(axis.Labels, func(i int) float64 { return leftRoom + float64(i)*step })
+	if !math.IsNaN(limit) { // over the lines: its name has a rim that keeps them off
+		y := scale(limit)
+		fmt.Fprintf(d, `<path class="limit" d="M%s %sH%d"/><text class="limit" x="%s" y="%s">%s</text>`,
+			num(d.left), num(y), plotWidth, num(d.left+6), num(y-5), template.HTMLEscapeString(limitName))
+	}
+	d.labels(axis, func(i int) float64 { return d.left + float64(i)*step })
 	return d.end()
 }
 
@@ -100,14 +111,25 @@ func Lines(name string, axis Axis, limit float64, limitName string, series ...Se
 func axes(class, name string, axis Axis, top float64) (*drawing, func(float64) float64) {
 	d := begin(class, name, plotWidth, plotHeight)
 	step := round(top)
+	if axis.Write == nil {
+		step = max(1, step)
+	}
+	d.low = lowRoom
+	if axis.Names {
+		d.low += nameRoom
+	}
 	top = max(step, math.Ceil(top/step-1e-9)*step)
 	scale := func(v float64) float64 {
-		return plotHeight - lowRoom - v/top*(plotHeight-lowRoom-topRoom)
+		return plotHeight - d.low - v/top*(plotHeight-d.low-topRoom)
+	}
+	d.left = leftRoom
+	for v := 0.0; v <= top+step/2; v += step {
+		d.left = max(d.left, float64(len([]rune(axis.write(v)))*letter+10))
 	}
 	for v := 0.0; v <= top+step/2; v += step {
 		y := scale(v)
-		fmt.Fprintf(d, `<path class="grid" d="M%d %sH%d"/><text x="%d" y="%s" text-anchor="end">%s</text>`,
-			leftRoom, num(y), plotWidth, leftRoom-6, num(y+4), template.HTMLEscapeString(axis.write(v)))
+		fmt.Fprintf(d, `<path class="grid" d="M%s %sH%d"/><text x="%s" y="%s" text-anchor="end">%s</text>`,
+			num(d.left), num(y), plotWidth, num(d.left-6), num(y+4), template.HTMLEscapeString(axis.write(v)))
 	}
 	return d, scale
 }
@@ -126,17 +148,21 @@ func round(top float64) float64 {
 	return power * 2
 }
 
-// labels writes as many labels as there is room for.
-func (d *drawing) labels(labels []string, at func(int) float64) {
+// labels writes as many labels as there is room for, or all of them in two rows.
+func (d *drawing) labels(axis Axis, at func(int) float64) {
 	longest := 0
-	for _, l := range labels {
+	for _, l := range axis.Labels {
 		longest = max(longest, len([]rune(l)))
 	}
-	room := max(1, (plotWidth-leftRoom)/(longest*7+14))
-	every := (len(labels) + room - 1) / room
-	for i, l := range labels {
-		if i%max(1, every) == 0 {
-			fmt.Fprintf(d, `<text x="%s" y="%d" text-anchor="middle">%s</text>`, num(min(at(i), plotWidth-float64(longest)*3.5)), plotHeight-6, template.HTMLEscapeString(l))
+	room := max(1, (plotWidth-int(d.left))/(longest*letter+14))
+	every := max(1, (len(axis.Labels)+room-1)/room)
+	for i, l := range axis.Labels {
+		y := plotHeight - d.low + lowRoom - 6
+		if axis.Names && every > 1 && i%2 == 1 {
+			y += nameRoom
+		}
+		if axis.Names || i%every == 0 {
+			fmt.Fprintf(d, `<text x="%s" y="%s" text-anchor="middle">%s</text>`, num(min(at(i), plotWidth-float64(longest)*letter/2)), num(y), template.HTMLEscapeString(l))
 		}
 	}
 }

@@ -18,12 +18,15 @@ import (
 type Series struct {
 	Class  string // for the stylesheet: letters, digits and hyphens
 	Name   string
+	Sign   string // a mark for those who do not tell the colours apart; "" for none
 	Values []float64
 }
 
 // drawing collects the elements of one SVG.
 type drawing struct {
 	strings.Builder
+	left float64 // where the plot begins, of a chart with axes
+	low  float64 // what is below it
 }
 
 // begin opens the picture. Its user units are pixels at its natural size; the stylesheet may scale it.
@@ -74,22 +77,31 @@ func Spark(name string, width, height float64, series ...Series) template.HTML {
 	return d.end()
 }
 
-// Legend tells what the colours of a chart's series say.
+// Legend tells what the series of a chart are: each by its mark on its colour, and its name. The first is the
+// lowest of a stack.
 func Legend(series ...Series) template.HTML {
 	var d drawing
-	d.WriteString(`<p class="legend">`)
+	d.WriteString(`<ul class="legend">`)
 	for _, s := range series {
-		fmt.Fprintf(&d, `<span><svg class="chart" viewBox="0 0 10 10" width="10" height="10" aria-hidden="true"><rect class="%s" width="10" height="10"/></svg> %s</span> `,
-			s.Class, template.HTMLEscapeString(s.Name))
+		fmt.Fprintf(&d, `<li><svg class="chart" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><rect class="%s" width="16" height="16" rx="2"/>`, s.Class)
+		d.sign(s.Sign, 8, 8)
+		fmt.Fprintf(&d, `</svg> %s</li>`, template.HTMLEscapeString(s.Name))
 	}
-	d.WriteString("</p>")
+	d.WriteString("</ul>")
 	return template.HTML(d.String())
+}
+
+// sign writes a mark with its middle at x, y.
+func (d *drawing) sign(sign string, x, y float64) {
+	if sign != "" {
+		fmt.Fprintf(d, `<text class="sign" x="%s" y="%s" text-anchor="middle" aria-hidden="true">%s</text>`, num(x), num(y+4), template.HTMLEscapeString(sign))
+	}
 }
 
 // path draws a series as one line, broken at gaps.
 func (d *drawing) path(s Series, at func(int, float64) (x, y float64)) {
 	var p strings.Builder
-	pen := "M"
+	pen, points := "M", 0
 	for i, v := range s.Values {
 		if math.IsNaN(v) {
 			pen = "M"
@@ -97,7 +109,10 @@ func (d *drawing) path(s Series, at func(int, float64) (x, y float64)) {
 		}
 		x, y := at(i, v)
 		p.WriteString(pen + num(x) + " " + num(y))
-		pen = "L"
+		pen, points = "L", points+1
+	}
+	if points == 1 { // a line of one point is not to be seen, but with round ends
+		p.WriteString("h0")
 	}
 	if p.Len() > 0 {
 		fmt.Fprintf(d, `<path class="line %s" d="%s"/>`, s.Class, p.String())

@@ -74,6 +74,48 @@ func TestBars(t *testing.T) {
 	}
 }
 
+// Who does not tell colours apart reads the marks: in the legend always, in a bar where there is room.
+func TestMarks(t *testing.T) {
+	series := []chart.Series{{Class: "accepted", Name: "accepted", Sign: "✓", Values: []float64{30}}, {Class: "rejected", Name: "<rejected>", Sign: "✗", Values: []float64{1}}}
+	mark := func(sign string) string { return `aria-hidden="true">` + sign + `</text>` }
+	svg := whole(t, chart.Bars("days", chart.Axis{Labels: []string{"Mon"}}, series...))
+	if !strings.Contains(svg, mark("✓")) || strings.Contains(svg, mark("✗")) {
+		t.Errorf("want a mark in the long bar alone:\n%s", svg)
+	}
+	legend := whole(t, chart.Legend(series...))
+	for _, want := range []string{mark("✓") + "</svg> accepted</li>", mark("✗") + "</svg> &lt;rejected&gt;</li>"} {
+		if !strings.Contains(legend, want) {
+			t.Errorf("want %s in\n%s", want, legend)
+		}
+	}
+}
+
+// Names are all there, also where only every second would fit in a row; numbers of things are whole.
+func TestNames(t *testing.T) {
+	axis := chart.Axis{Names: true}
+	for i := range 9 {
+		axis.Labels = append(axis.Labels, fmt.Sprintf("test.integration%d", i))
+	}
+	svg := whole(t, chart.Bars("rejections", axis, chart.Series{Class: "rejected", Values: []float64{1, 0, 1}}))
+	for _, l := range axis.Labels {
+		if !strings.Contains(svg, ">"+l+"</text>") {
+			t.Errorf("%s is left out", l)
+		}
+	}
+	if strings.Contains(svg, ">0.") || !strings.Contains(svg, ">1</text>") {
+		t.Errorf("an axis of whole numbers has parts of them:\n%s", svg)
+	}
+}
+
+// The numbers of an axis have the room that they need.
+func TestLongNumbers(t *testing.T) {
+	svg := whole(t, chart.Lines("cpu", chart.Axis{Labels: []string{"0 s"}, Write: func(v float64) string { return fmt.Sprintf("%.2f cores", v) }}, math.NaN(), "",
+		chart.Series{Class: "cpu", Values: []float64{0.1}}))
+	if !strings.Contains(svg, `<text x="74" y=`) || !strings.Contains(svg, `d="M80 `) {
+		t.Errorf("0.05 cores does not fit beside the plot:\n%s", svg)
+	}
+}
+
 func TestLimitIsInThePicture(t *testing.T) {
 	svg := whole(t, chart.Lines("memory", chart.Axis{Labels: []string{"0 s", "1 s"}, Write: func(v float64) string { return fmt.Sprintf("%g MiB", v) }},
 		256, "limit 256 MiB", chart.Series{Class: "memory", Values: []float64{10, 20}}))
