@@ -32,27 +32,6 @@ func (s *Site) cancel(w http.ResponseWriter, r *http.Request, who deploy.Caller)
 	return nil
 }
 
-// redeploy sends a deployment's revision through every stage again, and shows the new deployment.
-func (s *Site) redeploy(w http.ResponseWriter, r *http.Request, who deploy.Caller) error {
-	n, err := numberOf(r)
-	if err == nil {
-		err = form(r)
-	}
-	if err != nil {
-		return err
-	}
-	d, _, err := s.Control.Stages(r.Context(), who, n)
-	if err != nil {
-		return err
-	}
-	fresh, err := s.Control.BeginAgain(r.Context(), who, d.App, deploy.Again{Kind: deploy.AgainRedeploy, Of: n, Reason: r.PostForm.Get("reason")})
-	if err != nil {
-		return err
-	}
-	s.done(w, r, who, address(fresh), "this is the redeploy of "+n.String()+".")
-	return nil
-}
-
 // markRegression says that a deployment had broken something.
 func (s *Site) markRegression(w http.ResponseWriter, r *http.Request, who deploy.Caller) error {
 	n, err := numberOf(r)

@@ -99,8 +99,8 @@ func (s *Site) rollBack(w http.ResponseWriter, r *http.Request, who deploy.Calle
 	return s.again(w, r, who, deploy.AgainRollback, "to")
 }
 
-// redeployApp takes the revision that serves through every stage again.
-func (s *Site) redeployApp(w http.ResponseWriter, r *http.Request, who deploy.Caller) error {
+// redeploy takes the revision of a deployment through every stage again, of what serves if none is named.
+func (s *Site) redeploy(w http.ResponseWriter, r *http.Request, who deploy.Caller) error {
 	return s.again(w, r, who, deploy.AgainRedeploy, "of")
 }
 

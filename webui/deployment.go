@@ -30,7 +30,6 @@ func (s *Site) deploymentActions() map[string]action {
 		"GET /deployments/{n}/live":        s.deploymentLive,
 		"GET /deployments/{n}/log/{stage}": s.logPage,
 		"POST /deployments/{n}/cancel":     s.cancel,
-		"POST /deployments/{n}/redeploy":   s.redeploy,
 		"POST /deployments/{n}/regression": s.markRegression,
 	}
 }

@@ -43,7 +43,7 @@ func TestRejectedDeployment(t *testing.T) {
 		`<details class="log" id="test.unit" open data-page="/deployments/43/log/test.unit">`, `<details class="log" id="build" data-page`,
 		`<li id="test.unit:2"><a href="#test.unit:2" aria-label="Line 2">2</a><span><span class="f1">--- FAIL: TestTotal</span></span></li>`,
 		`&lt;script&gt;alert(1)&lt;/script&gt;`, `There are more; these are the newest.`, `2 files changed, 1 line added, 2 removed`,
-		`&#43;&lt;b&gt;c&lt;/b&gt;`, `logo.png (new)`, `rejected: it failed`, `<code>deployment.rejected</code>`, `action="/deployments/43/redeploy"`,
+		`&#43;&lt;b&gt;c&lt;/b&gt;`, `logo.png (new)`, `rejected: it failed`, `<code>deployment.rejected</code>`, `action="/apps/shop/redeploy"><input type="hidden" name="of" value="43">`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %s", want)
@@ -124,15 +124,16 @@ func TestActions(t *testing.T) {
 		location string
 		done     string
 	}{
-		{"cancel", url.Values{"reason": {"not now"}}, 303, "/deployments/43", "cancel 43 not now"},
-		{"redeploy", url.Values{"reason": {"again"}}, 303, "/deployments/77", "shop redeploy of 43 again"},
-		{"regression", url.Values{"reason": {"prices"}, "fixed_by": {" 50 "}}, 303, "/deployments/43", "regression 43 prices 50"},
-		{"regression", url.Values{"reason": {"prices"}}, 303, "/deployments/43", "regression 43 prices 0"},
-		{"regression", url.Values{"fixed_by": {"fifty"}}, 400, "", ""},
-		{"cancel", url.Values{"reason": {strings.Repeat("x", maxForm)}}, 400, "", ""},
+		{"/deployments/43/cancel", url.Values{"reason": {"not now"}}, 303, "/deployments/43", "cancel 43 not now"},
+		{"/apps/shop/redeploy", url.Values{"of": {"43"}, "reason": {"again"}}, 303, "/deployments/77", "shop redeploy of 43 again"},
+		{"/deployments/43/redeploy", url.Values{"reason": {"again"}}, 404, "", ""},
+		{"/deployments/43/regression", url.Values{"reason": {"prices"}, "fixed_by": {" 50 "}}, 303, "/deployments/43", "regression 43 prices 50"},
+		{"/deployments/43/regression", url.Values{"reason": {"prices"}}, 303, "/deployments/43", "regression 43 prices 0"},
+		{"/deployments/43/regression", url.Values{"fixed_by": {"fifty"}}, 400, "", ""},
+		{"/deployments/43/cancel", url.Values{"reason": {strings.Repeat("x", maxForm)}}, 400, "", ""},
 	} {
 		w.change(func() { w.done = nil })
-		res, body := answer(t, request(t, http.MethodPost, server.URL+"/deployments/43/"+c.action, c.form))
+		res, body := answer(t, request(t, http.MethodPost, server.URL+c.action, c.form))
 		if res.StatusCode != c.status || res.Header.Get("Location") != c.location || strings.Join(w.done, ";") != c.done {
 			t.Errorf("%s: %s to %q, done %q\n%s", c.action, res.Status, res.Header.Get("Location"), w.done, body)
 		}

@@ -82,7 +82,7 @@ func (s *Site) actions() map[string]action {
 		"GET /live":                 s.productionLive,
 		"GET /apps/{app}":           s.app,
 		"POST /apps/{app}/rollback": s.rollBack,
-		"POST /apps/{app}/redeploy": s.redeployApp,
+		"POST /apps/{app}/redeploy": s.redeploy,
 		"POST /apps/{app}/freeze":   s.freeze,
 		"POST /apps/{app}/unfreeze": s.unfreeze,
 		"GET /deployments":          s.history,
