@@ -1,11 +1,13 @@
 package webui_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"os"
@@ -49,6 +51,55 @@ func TestProduction(t *testing.T) {
 	y.shore.fail = errors.New("no engine")
 	has(t, boss.get(http.StatusOK, "/"), "production could not be looked at", "the database is being moved")
 	boss.get(http.StatusInternalServerError, "/apps/shop")
+}
+
+// TestProductionLive: an open page is told what changes of the apps that its reader may see, and after a break
+// what it missed.
+func TestProductionLive(t *testing.T) {
+	y := newYard(t)
+	y.app("shop", "blog")
+	y.deployed(1, "shop", "Open the shop")
+	boss := y.browser("")
+	vera := y.user("vera", deploy.RoleViewer, deploy.Grant{App: "shop", Role: deploy.RoleViewer})
+	live := html.UnescapeString(regexp.MustCompile(`data-live="([^"]*)"`).FindStringSubmatch(vera.get(http.StatusOK, "/"))[1])
+	// told returns the parts that come until one holds a word, and the last event's id.
+	told := func(last, word string) (parts []string, id string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, y.server.URL+live, nil)
+		y.must(err)
+		r.Header.Set("Last-Event-ID", last)
+		client := *vera.client
+		client.Timeout = 30 * time.Second
+		res, err := client.Do(r)
+		y.must(err)
+		defer res.Body.Close()
+		for in := bufio.NewScanner(res.Body); in.Scan(); {
+			line := in.Text()
+			if after, ok := strings.CutPrefix(line, "id: "); ok {
+				id = after
+			}
+			if after, ok := strings.CutPrefix(line, "data: "); ok {
+				parts = append(parts, after)
+				if strings.Contains(after, word) {
+					return parts, id
+				}
+			}
+		}
+		t.Fatalf("the stream ended before %q; it was %q", word, parts)
+		return nil, ""
+	}
+	boss.post(http.StatusSeeOther, "/apps/blog/freeze", "reason", "secret plans")
+	boss.post(http.StatusSeeOther, "/apps/shop/freeze", "reason", "closed on Sunday")
+	parts, id := told("", "closed on Sunday")
+	if len(parts) != 1 || !strings.HasPrefix(parts[0], `{"id":"app-shop"`) {
+		t.Errorf("told was %q", parts)
+	}
+	boss.post(http.StatusSeeOther, "/apps/shop/unfreeze") // while the page is away
+	boss.post(http.StatusSeeOther, "/apps/shop/freeze", "reason", "closed on Monday")
+	parts, _ = told(id, "closed on Monday")
+	if hasNot(t, strings.Join(parts, "\n"), "secret plans", "blog"); len(parts) != 1 {
+		t.Errorf("told after a break: %q", parts)
+	}
 }
 
 // TestObserved: while production is looked at anyway, a reader does not wait for it, but for what is new.
