@@ -11,7 +11,7 @@ import (
 // prepared is the pool of the one connection that writes, which parses a statement once and not in each
 // transaction. database/sql keeps what was prepared outside of transactions, but as long as one runs
 // nothing else gets the connection. So a statement is run as it is the first time, and prepared when the
-// transaction has ended.
+// transaction has ended. What a long transaction runs again it prepares for itself.
 type prepared struct {
 	*sql.DB
 
@@ -35,7 +35,7 @@ func (p *prepared) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnP
 	if err != nil {
 		return nil, err
 	}
-	return &preparedTx{Tx: tx, pool: p}, nil
+	return &preparedTx{Tx: tx, pool: p, own: map[string]*sql.Stmt{}}, nil
 }
 
 func (p *prepared) statement(query string) *sql.Stmt {
@@ -68,7 +68,8 @@ func (p *prepared) prepare(queries []string) {
 type preparedTx struct {
 	*sql.Tx
 	pool  *prepared
-	asked []string // that was not prepared
+	asked []string             // that the pool had not prepared
+	own   map[string]*sql.Stmt // of those, nil for one that ran once; they end with the transaction
 }
 
 // statement returns the query prepared, nil if it is not.
@@ -76,10 +77,25 @@ func (t *preparedTx) statement(ctx context.Context, query string, parameters boo
 	if stmt := t.pool.statement(query); stmt != nil {
 		return t.StmtContext(ctx, stmt)
 	}
-	if parameters { // the name of a savepoint is another one each time
-		t.asked = append(t.asked, query)
+	if !parameters { // the name of a savepoint is another one each time
+		return nil
 	}
-	return nil
+	stmt, again := t.own[query]
+	if stmt != nil {
+		return stmt
+	}
+	if !again && len(t.own) < maxPrepared {
+		t.asked, t.own[query] = append(t.asked, query), nil
+	}
+	if !again {
+		return nil
+	}
+	stmt, err := t.PrepareContext(ctx, query)
+	if err != nil {
+		return nil // it fails as it is if it must
+	}
+	t.own[query] = stmt
+	return stmt
 }
 
 func (t *preparedTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"gorm.io/gorm"
@@ -63,5 +64,42 @@ func TestStatementsOfNoUse(t *testing.T) {
 	})
 	if err != nil || len(pool.known) != before {
 		t.Errorf("%v; %d statements are prepared after a savepoint, before %d", err, len(pool.known), before)
+	}
+}
+
+// TestALongTransactionPreparesForItself: it meets the same statements again and again before it ends.
+func TestALongTransactionPreparesForItself(t *testing.T) {
+	ctx := context.Background()
+	s, err := Open(ctx, filepath.Join(t.TempDir(), "slipway.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	db := s.write.WithContext(ctx)
+	var prepared []int
+	err = db.Transaction(func(tx *gorm.DB) error {
+		for i, name := range []deploy.UserName{"alice", "bob", "carol"} {
+			if err := tx.Create(&userRow{Name: name, CreatedAt: moment{}}).Error; err != nil {
+				return err
+			}
+			var found []userRow
+			if err := tx.Find(&found, "name = ?", name).Error; err != nil || len(found) != 1 {
+				t.Errorf("after %d users %s is found as %v, error %v", i, name, found, err)
+			}
+			n := 0
+			for _, stmt := range tx.Statement.ConnPool.(*preparedTx).own {
+				if stmt != nil {
+					n++
+				}
+			}
+			prepared = append(prepared, n)
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(prepared, []int{0, 2, 2}) {
+		t.Errorf("after each user %v statements are prepared, error %v; want none and then two", prepared, err)
+	}
+	if users, err := s.Users(ctx); err != nil || len(users) != 3 {
+		t.Errorf("the users are %v, %v; want three", users, err)
 	}
 }

@@ -107,7 +107,7 @@ func (s *Store) Releases(ctx context.Context, app deploy.AppName) ([]deploy.Rele
 }
 
 // serve makes the target of an accepted deployment serve its release.
-func (c change) serve(d deploymentRow, data deploy.SwitchData) error {
+func (c change) serve(d subject, data deploy.SwitchData) error {
 	if d.AppID == 0 {
 		return nil // the app was gone before; there is nothing to serve from
 	}
