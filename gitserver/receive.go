@@ -126,7 +126,7 @@ func (s *session) receive(app deploy.App) int {
 }
 
 // refusal says why a push that has ended was cut short by this server or by git, or nil: git's own words
-// do not tell what to do about a pack that is too large.
+// do not tell what to do about a pack that is too large, nor always that there was no room for it.
 func (p *push) refusal(refused <-chan error) error {
 	limit := p.session.server.config.Limits.PackBytes
 	select {
@@ -134,7 +134,13 @@ func (p *push) refusal(refused <-chan error) error {
 		return err
 	default:
 	}
-	if p.heard.Load() || p.sent.Load() <= limit {
+	switch {
+	case p.heard.Load() || p.commands.count() == 0:
+		return nil
+	case p.sent.Load() <= limit:
+		if full, ok := p.session.full(p.app); ok {
+			return full
+		}
 		return nil
 	}
 	return deploy.Reject(deploy.CodeSize, "a push may bring %s at most", inMiB(limit)).WithHint("push in parts, or ask an admin to raise max_push")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"slipway/deploy"
@@ -46,6 +47,23 @@ func TestRefusedBeforeThePack(t *testing.T) {
 		contains(t, alice.fail("push", "production", "main"), "fatal: remote error: the disk is full")
 		w.recordedRefusal(deploy.CodeUnavailable)
 	})
+}
+
+// A disk that fills while a pack is received may keep git from taking it in, and git does not always say why.
+func TestFullMeanwhile(t *testing.T) {
+	var asked atomic.Int32
+	w := newWorld(t, "sha1", func(c *gitserver.Config) {
+		c.Room = func(deploy.AppName) error {
+			if asked.Add(1) == 1 {
+				return nil
+			}
+			return deploy.Reject(deploy.CodeUnavailable, "the disk is full")
+		}
+	})
+	alice := w.alice(t)
+	alice.start("sha1")
+	contains(t, alice.fail("push", "production", "main:refs/slipway/deployments/9"), "remote rejected", "slipway: the disk is full")
+	w.recordedRefusal(deploy.CodeUnavailable)
 }
 
 // What is refused without the gate having heard of it is in the records as well, by its reason.

@@ -94,12 +94,18 @@ func (s *session) run() int {
 	if !deploy.Allows(s.caller.User.Role, role, deploy.RightPush) {
 		return s.turnAway(app, deploy.Reject(deploy.CodeForbidden, "%[1]s may read %[2]s, not push to it; ask an admin to run: slipway app grant %[2]s %[1]s developer", s.caller.User.Name, app.Name))
 	}
-	if room := s.server.config.Room; room != nil {
-		if rejection, ok := deploy.AsRejection(room(app.Name)); ok {
-			return s.turnAway(app, rejection)
-		}
+	if rejection, full := s.full(app); full {
+		return s.turnAway(app, rejection)
 	}
 	return s.receive(app)
+}
+
+// full says why the disk has no room for a push.
+func (s *session) full(app deploy.App) (*deploy.Rejection, bool) {
+	if s.server.config.Room == nil {
+		return nil, false
+	}
+	return deploy.AsRejection(s.server.config.Room(app.Name))
 }
 
 // find looks up the app at a path. To one who may not read it, it does not exist.
