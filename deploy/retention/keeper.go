@@ -143,14 +143,13 @@ func (k *Keeper) tidyApp(ctx context.Context, app deploy.App, short bool) error 
 	if short {
 		failures = append(failures, k.config.DropSpare(ctx, app.Name))
 	}
-	failures = append(failures,
-		k.boundCache(ctx, app),
-		k.forgetRejected(ctx, app),
-		k.config.Repositories.Maintain(ctx, app.Name),
-		k.pruneObjects(ctx, app, short),
-		k.measure(ctx, app),
-	)
-	return errors.Join(failures...)
+	failures = append(failures, k.boundCache(ctx, app), k.forgetRejected(ctx, app), k.pruneObjects(ctx, app, short))
+	if !short {
+		// Not before pruning, and not for want of room: it takes some, and an object is as young as the pack
+		// to which it was moved.
+		failures = append(failures, k.config.Repositories.Maintain(ctx, app.Name))
+	}
+	return errors.Join(append(failures, k.measure(ctx, app))...)
 }
 
 func (k *Keeper) pruneObjects(ctx context.Context, app deploy.App, short bool) error {

@@ -80,7 +80,10 @@ func (w *world) Forget(_ context.Context, _ deploy.AppName, n ...deploy.Number) 
 	w.say("forget %d", n)
 	return nil
 }
-func (w *world) Maintain(context.Context, deploy.AppName) error { return nil }
+func (w *world) Maintain(context.Context, deploy.AppName) error {
+	w.say("maintain")
+	return nil
+}
 func (w *world) Prune(_ context.Context, _ deploy.AppName, grace time.Duration) error {
 	w.say("prune objects older than %s", grace)
 	w.tidied <- struct{}{}
@@ -144,7 +147,7 @@ func TestOld(t *testing.T) {
 
 	w.must(w.keeper().Tidy(t.Context(), false))
 	want := []string{
-		`revisions.pruned {"deployments":[7,4]}`, "forget [7 4]", "prune objects older than 336h0m0s",
+		`revisions.pruned {"deployments":[7,4]}`, "forget [7 4]", "prune objects older than 336h0m0s", "maintain",
 		`logs.pruned {"deployments":[1,4,99]}`,
 	}
 	if diff := cmp.Diff(want, w.said); diff != "" {
@@ -171,7 +174,7 @@ func TestUnrecorded(t *testing.T) {
 	if err := w.keeper().Tidy(t.Context(), false); !errors.Is(err, w.refuse) {
 		t.Errorf("%v", err)
 	}
-	if !w.there("deployments/1") || !w.there("apps/shop/cache/home/.cache/big") || len(w.said) != 1 {
+	if !w.there("deployments/1") || !w.there("apps/shop/cache/home/.cache/big") || len(w.said) != 2 {
 		t.Errorf("removed without a record: %q", w.said)
 	}
 }
@@ -201,7 +204,7 @@ func TestCache(t *testing.T) {
 	}
 	w.said = nil
 	w.must(w.keeper().Tidy(t.Context(), false))
-	if len(w.said) != 1 {
+	if len(w.said) != 2 {
 		t.Errorf("done again: %q", w.said)
 	}
 }
