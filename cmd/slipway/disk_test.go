@@ -79,25 +79,6 @@ func fillAllBut(dir string, leave int64) error {
 	return err
 }
 
-// takeInodes leaves no inode of a file system.
-func takeInodes(dir string) error {
-	dir = filepath.Join(dir, filler+"s")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	for i := range 1 << 20 {
-		f, err := os.Create(filepath.Join(dir, strconv.Itoa(i)))
-		if errors.Is(err, syscall.ENOSPC) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		f.Close()
-	}
-	return errors.New("there is no end of inodes")
-}
-
 func unfill(dir string) {
 	_ = os.Remove(filepath.Join(dir, filler))
 	_ = os.RemoveAll(filepath.Join(dir, filler+"s"))
@@ -124,13 +105,22 @@ func pushFull(ts *testscript.TestScript, _ bool, args []string) {
 	data := theServer(ts).env.Getenv("DATA")
 	now, take := "full-in-"+args[0], func() error { return fillAllBut(data, 0) }
 	if len(args) > 1 {
-		now, take = "no-inode-in-"+args[0], func() error { return takeInodes(data) }
+		now, take = "no-inode-in-"+args[0], func() error { return takeInodes(data, 0) }
 	}
+	if !pushHeld(ts, now, args[0], take) {
+		commit(ts, now+"-again", "")
+		repush(ts, now+"-again")
+	}
+}
+
+// pushHeld pushes, and takes room while a stage runs.
+func pushHeld(ts *testscript.TestScript, now, stage string, take func() error) (accepted bool) {
+	data := theServer(ts).env.Getenv("DATA")
 	ready := filepath.Join(data, "ready")
 	ts.Check(os.WriteFile(ready, nil, 0o644))
-	commit(ts, now, args[0])
+	commit(ts, now, stage)
 	wait := startPush(ts)
-	held := args[0] != "monitor" // its bake time is long enough
+	held := stage != "monitor" // its bake time is long enough
 	ts.Check(until(20*time.Second, func() error {
 		logs, _ := filepath.Glob(filepath.Join(data, "deployments", "*", "transcript.log"))
 		for _, name := range logs {
@@ -140,21 +130,18 @@ func pushFull(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		logs, _ = filepath.Glob(filepath.Join(data, "deployments", "*", "*.log"))
 		for _, name := range logs {
-			if b, err := os.ReadFile(name); held && err == nil && bytes.Contains(b, []byte("holding "+now)) {
+			if b, err := os.ReadFile(name); held && err == nil && bytes.Contains(b, []byte("holding "+now+"\n")) {
 				return nil
 			}
 		}
-		return fmt.Errorf("the push does not get to stage %s", args[0])
+		return fmt.Errorf("the push does not get to stage %s", stage)
 	}))
 	ts.Check(take())
-	folder := map[bool]string{true: "storage", false: "cache/home"}[args[0] == "release"]
+	folder := map[bool]string{true: "storage", false: "cache/home"}[stage == "release"]
 	ts.Check(os.Rename(ready, filepath.Join(data, "apps/shop", folder, "go-"+now)))
-	accepted := judge(ts, now, wait())
+	accepted = judge(ts, now, wait())
 	unfill(data)
-	if !accepted {
-		commit(ts, now+"-again", "")
-		repush(ts, now+"-again")
-	}
+	return accepted
 }
 
 // commit makes the shop say text, and hold in a stage until its cache, or the app's storage, has a file

@@ -51,6 +51,8 @@ func TestScripts(t *testing.T) {
 			"people": peopleInScript, "get": getInScript, "await-log": awaitLog, "await-get": awaitGet,
 			"old-audit": oldAudit, "small-audit": smallAudit, "fill-audit": fillAudit, "room-for-audit": roomForAudit,
 			"small-disk": smallDisk, "push-into-little": pushIntoLittle, "push-full": pushFull,
+			"push-through": pushThrough, "push-into-inodes": pushIntoInodes, "push-with-inodes": pushWithInodes,
+			"push-beside-clearing": pushBesideClearing, "leave": leaveBytes, "leave-inodes": leaveInodes, "give-back": giveBack,
 			"harm": harm, "unharmed": unharmed, "postgres": postgres,
 		},
 	})
