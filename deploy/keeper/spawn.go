@@ -106,7 +106,7 @@ func endOther(dir string, cmd *exec.Cmd, ended <-chan error) {
 		return
 	}
 	_ = cmd.Process.Kill()
-	<-ended
+	_ = <-ended
 }
 
 func exitText(err error) string {
