@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -77,6 +78,10 @@ func benchAnswers(t *testing.T, p *place, r *report) {
 	s.note("Over HTTP on loopback, with a token, out of %d deployments. A line is written to a stage's log, and read as a server-sent event.", *benchDeployments)
 	pages := benchAPIPages(t, ask)
 	s.row("a page of 50 deployments, with three filters", inMilliseconds(pages.median()), inMilliseconds(pages.quantile(0.99)), "")
+	for _, weeks := range []int{1, deploy.DefaultWeeks} {
+		n, took := benchStatistics(t, weeks, ask)
+		s.row(fmt.Sprintf("statistics of %d deployments", n), inMilliseconds(took.median()), inMilliseconds(took.quantile(0.99)), "")
+	}
 	lines := benchLines(t, layout, running, ask)
 	s.row("a line from the disk to its reader", inMilliseconds(lines.median()), inMilliseconds(lines.quantile(0.99)), atMost(lines.quantile(0.99), 50, " ms"))
 }
@@ -95,6 +100,26 @@ func benchAPIPages(t *testing.T, ask func(context.Context, string) *http.Respons
 		took.add(time.Since(begin))
 	}
 	return took
+}
+
+// benchStatistics asks for those of the last weeks that the history has.
+func benchStatistics(t *testing.T, weeks int, ask func(context.Context, string) *http.Response) (int, figures) {
+	t.Helper()
+	var took figures
+	var answer deploy.Statistics
+	for range 5 {
+		begin := time.Now()
+		res := ask(t.Context(), fmt.Sprintf("/stats?weeks=%d&until=%s", weeks, time.Unix(int64(*benchDeployments), 0).UTC().Format(time.RFC3339)))
+		if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		took.add(time.Since(begin))
+	}
+	if answer.Total.Deployments == 0 {
+		t.Error("there were no deployments")
+	}
+	return answer.Total.Deployments, took
 }
 
 func benchLines(t *testing.T, layout deploy.Layout, n deploy.Number, ask func(context.Context, string) *http.Response) figures {

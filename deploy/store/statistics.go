@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"math"
 	"time"
 
 	"gorm.io/gorm"
@@ -10,8 +12,8 @@ import (
 	"slipway/deploy"
 )
 
-// Statistics counts what became of the deployments of the filter's span. It reads each of them once, by
-// an index, and keeps in memory a few numbers of each; percentiles are made here, so that every
+// Statistics counts what became of the deployments of the filter's span. It reads each of them once, in their
+// order, and keeps in memory a few numbers of each; percentiles are made here, so that every
 // database gives the same.
 func (s *Store) Statistics(ctx context.Context, f deploy.StatisticsFilter) (deploy.Statistics, error) {
 	var result deploy.Statistics
@@ -34,10 +36,15 @@ type survey struct {
 	tx          *gorm.DB
 	apps        selection
 	from, until time.Time
+	first       deploy.Number // that may be within
 }
 
 func (v survey) of(f deploy.StatisticsFilter) (deploy.Statistics, error) {
 	v.from, v.until = f.Span()
+	var err error
+	if v.first, err = v.firstSince(v.from); err != nil {
+		return deploy.Statistics{}, err
+	}
 	regressions, err := v.regressions()
 	if err != nil {
 		return deploy.Statistics{}, err
@@ -51,9 +58,20 @@ func (v survey) of(f deploy.StatisticsFilter) (deploy.Statistics, error) {
 	return t.result(), nil
 }
 
-// within selects the span's deployments of the apps.
+// firstSince is the first number of which all numbers before it were queued earlier than from.
+func (v survey) firstSince(from time.Time) (deploy.Number, error) {
+	var first []deploy.Number
+	err := v.tx.Model(&deploymentRow{}).Where("queued_order >= ?", at(from)).Order("queued_order, number").Limit(1).Pluck("number", &first).Error
+	if err != nil || len(first) == 0 {
+		return math.MaxInt64, err
+	}
+	return first[0], nil
+}
+
+// within selects the span's deployments of the apps. They are gone through by their numbers, in the order
+// in which they lie, and not by an index of times, of which the plus keeps SQLite.
 func (v survey) within(q *gorm.DB) *gorm.DB {
-	q = q.Where("deployments.queued_at >= ? AND deployments.queued_at < ?", at(v.from), at(v.until))
+	q = q.Where("deployments.number >= ? AND +deployments.queued_at >= ? AND +deployments.queued_at < ?", v.first, at(v.from), at(v.until))
 	if !v.apps.all {
 		q = q.Where("deployments.app_id IN ?", v.apps.ids)
 	}
@@ -74,18 +92,33 @@ func (v survey) regressions() (map[deploy.Number]deploy.Regression, error) {
 	return all, nil
 }
 
-// deployments hands the rows on one by one.
+// counted are the columns that statistics are made of. Words about a failure are of failures alone: nearly
+// all rows are spared the reading of them.
+const counted = `number, app_id, app, status, previous, bypass, again, again_of, queued_at, started_at, switched_at, finished_at,
+	commit_authored_at, roll_back, roll_back_at,
+	CASE WHEN status IN ('rejected', 'errored') THEN failed_stage END,
+	CASE WHEN status IN ('rejected', 'errored') THEN signature END,
+	CASE WHEN status IN ('rejected', 'errored') THEN reason END`
+
+// deployments hands the rows on one by one. They are read by hand: there may be very many.
 func (v survey) deployments(t *tallier) error {
-	rows, err := v.within(v.tx.Model(&deploymentRow{})).Order("number").Rows()
+	rows, err := v.within(v.tx.Model(&deploymentRow{})).Select(counted).Order("number").Rows()
 	if err != nil {
 		return fmt.Errorf("reading deployments: %w", err)
 	}
 	defer rows.Close()
+	var row deploymentRow
+	var stage, signature, reason sql.NullString
+	into := []any{
+		&row.Number, &row.AppID, (*string)(&row.App), (*string)(&row.Status), &row.Previous, &row.Bypass, (*string)(&row.Again), &row.AgainOf,
+		&row.QueuedAt, &row.StartedAt, &row.SwitchedAt, &row.FinishedAt, &row.CommitAuthoredAt, (*string)(&row.RollBack), &row.RollBackAt,
+		&stage, &signature, &reason,
+	}
 	for rows.Next() {
-		var row deploymentRow
-		if err := v.tx.ScanRows(rows, &row); err != nil {
+		if err := rows.Scan(into...); err != nil {
 			return fmt.Errorf("reading deployments: %w", err)
 		}
+		row.FailedStage, row.Signature, row.Reason = deploy.StageName(stage.String), signature.String, reason.String
 		t.add(row)
 	}
 	return rows.Err()
@@ -95,7 +128,7 @@ func (v survey) deployments(t *tallier) error {
 func (v survey) stages(t *tallier) error {
 	rows, err := v.within(v.tx.Model(&stageRow{}).Select("stages.name, stages.started_at, stages.finished_at").
 		Joins("JOIN deployments ON deployments.number = stages.deployment")).
-		Where("stages.outcome IN ?", []deploy.Outcome{deploy.OutcomePass, deploy.OutcomeFail}).Rows()
+		Where("stages.deployment >= ?", v.first).Where("stages.outcome IN ?", []deploy.Outcome{deploy.OutcomePass, deploy.OutcomeFail}).Rows()
 	if err != nil {
 		return fmt.Errorf("reading stages: %w", err)
 	}
