@@ -150,7 +150,7 @@ func (p *patient) examine(ctx context.Context, out io.Writer) error {
 	for _, check := range []func(context.Context) []finding{
 		p.server, p.bubblewrap, p.cgroups, p.git, p.toolchains, p.unit,
 		p.dataDirectory, p.disk, p.keys, p.clock,
-		p.auditLog, p.database, p.ports, p.routing, p.unfinished, p.apps,
+		p.auditLog, p.database, p.postgres, p.ports, p.routing, p.unfinished, p.apps,
 	} {
 		for _, f := range check(ctx) {
 			sick = sick || f.mark == markIll

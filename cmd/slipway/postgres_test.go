@@ -23,10 +23,11 @@ type scriptPostgres struct {
 type postgresKey struct{}
 
 // postgres is the command of scripts about PostgreSQL: postgres new makes one and has the server use it,
-// halt and run end it as a crash would and start it again, and await waits until it has had every event.
+// halt and run end it as a crash would and start it again, await waits until it has had every event, and exec
+// does something to it.
 func postgres(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 1 {
-		ts.Fatalf("usage: postgres new|halt|run|await")
+	if len(args) != 1 && (len(args) != 2 || args[0] != "exec") {
+		ts.Fatalf("usage: postgres new|halt|run|await|exec STATEMENT")
 	}
 	s := theServer(ts)
 	if args[0] == "new" {
@@ -39,6 +40,8 @@ func postgres(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(p.cluster.Halt())
 	case "run":
 		ts.Check(p.cluster.Run())
+	case "exec":
+		ts.Check(p.exec(args[1]))
 	case "await":
 		ts.Check(until(time.Minute, func() error { return p.compare(deploy.Layout(s.env.Getenv("DATA"))) }))
 	}
@@ -60,6 +63,16 @@ func newPostgres(env *testscript.Env) error {
 		return err
 	}
 	return os.WriteFile(filepath.Clean(l.Config()), fmt.Appendf(nil, "database = %q\n", url), 0o600)
+}
+
+func (p *scriptPostgres) exec(statement string) error {
+	db, err := sql.Open("pgx", p.url)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.Exec(statement)
+	return err
 }
 
 // compare tells whether PostgreSQL has had what the audit log holds.
