@@ -67,7 +67,7 @@ func cannedBerths() []Berth {
 		},
 		{
 			App: "blog", Address: "http://blog.localhost:8000",
-			Serving:   &Serving{38, "9f8e7d6c5b", "Fix the feed's dates", "Dora <script>alert(1)</script>", at("08:00:00").Add(-50 * time.Hour)},
+			Serving:   &Serving{38, "9f8e7d6c5b", "Fix the feed's dates", "Dora Kern", at("08:00:00").Add(-50 * time.Hour)},
 			Instances: []Dot{{"web 1", State{"fail", "○", "down"}, "restarted 4 times, last: exit status 1"}},
 			Traffic:   chart.Spark("requests of blog in the last 30 minutes", 150, 28, chart.Series{Class: "requests", Values: wave(60, func(x float64) float64 { return 3 + 3*math.Sin(x) })}),
 			Requests:  "96 requests, no errors in 30 min",
@@ -114,10 +114,10 @@ func cannedLogs() []Log {
 		return l
 	}
 	return []Log{
-		address(Log{Name: "test.unit", State: outcomeOf(deploy.OutcomeFail), Took: 5100 * time.Millisecond, Open: true, Total: 2087, Before: 2080, Lines: lines(2081,
-			"=== RUN   TestTotal", "    cart_test.go:12: got \x1b[31m3\x1b[0m, want \x1b[32m2\x1b[0m", "    cart_test.go:13: <script>alert('log')</script>",
+		address(Log{Name: "test.unit", State: outcomeOf(deploy.OutcomeFail), Took: 5100 * time.Millisecond, Open: true, Total: 7, Lines: lines(1,
+			"=== RUN   TestTotal", "    cart_test.go:12: got \x1b[31m3\x1b[0m, want \x1b[32m2\x1b[0m", "    cart_test.go:16: total of two mugs and a bag: got \x1b[31m1700\x1b[0m, want \x1b[32m2900\x1b[0m",
 			"\x1b[1;31m--- FAIL: TestTotal (0.00s)\x1b[0m", "FAIL", "FAIL\tshop\t0.013s", "FAIL")}),
-		address(Log{Name: "build", State: outcomeOf(deploy.OutcomePass), Took: 3200 * time.Millisecond, Total: 2, Lines: lines(1, "go build -o bin/shop .", "proxy: GET proxy.example.org 200")}),
+		address(Log{Name: "build", State: outcomeOf(deploy.OutcomePass), Took: 3200 * time.Millisecond, Total: 402, Before: 400, Places: emptyBlocks(400), Lines: lines(401, "go build -o bin/shop .", "proxy: GET proxy.example.org 200")}),
 		address(Log{Name: "checkout", State: outcomeOf(deploy.OutcomePass), Took: 100 * time.Millisecond, Total: 0}),
 	}
 }
@@ -216,11 +216,17 @@ func canned() map[string]struct {
 		view any
 	}
 	events := cannedDeployment().Events
+	hostile := cannedBerths()[1:2]
+	hostile[0].Serving.Author, hostile[0].Serving.Subject, hostile[0].Frozen = "Dora <script>alert(1)</script>", `"><b>"Fix"</b> the feed's dates`, "<img src=x onerror=alert(2)>"
+	log := cannedLogs()[0]
+	log.Lines = lines(2081, "cart_test.go:13: <script>alert('log')</script>", "\x1b]0;title\x07\x1b[2J\u202eevil", "\x1b[38;5;1m\x1b[7;1;4m"+strings.Repeat("x", 300))
+	log.Total = 2083
 	busy := frame("Production", "production")
 	busy.Live = "/live"
 	return map[string]entry{
-		"production":       {"production", &ProductionPage{busy, cannedBerths()}},
-		"production-empty": {"production", &ProductionPage{Frame: frame("Production", "production")}},
+		"production":         {"production", &ProductionPage{busy, cannedBerths()}},
+		"production-hostile": {"production", &ProductionPage{frame("Production", "production"), hostile}},
+		"production-empty":   {"production", &ProductionPage{Frame: frame("Production", "production")}},
 		"app": {"app", &AppPage{Frame: frame("shop", "production"), Berth: cannedBerths()[0], Clone: "ssh://localhost:2222/shop",
 			Releases: []ReleaseRow{
 				{Serving{41, "1b2c3d4e5f", "Charge postage by weight, and round it as the carrier does", "Alice Meyer", at("09:12:00")}, true, false},
@@ -231,7 +237,7 @@ func canned() map[string]struct {
 			Filter: FilterForm{App: "shop", Text: "cart", Apps: []deploy.AppName{"blog", "shop"}, Statuses: []deploy.Status{deploy.StatusAccepted, deploy.StatusRejected}, Stages: []deploy.StageName{"build", "test.unit"}}}},
 		"deployment":         {"deployment", cannedDeployment()},
 		"deployment-running": {"deployment", cannedWatched()},
-		"log":                {"log", &LogPage{Frame: frame("test.unit", "deployments"), Number: 42, App: "shop", Log: cannedLogs()[0], From: 2081, To: 2087, Previous: "/deployments/42/log/test.unit?from=1"}},
+		"log":                {"log", &LogPage{Frame: frame("test.unit", "deployments"), Number: 42, App: "shop", Log: log, From: 2081, To: 2083, Previous: "/deployments/42/log/test.unit?from=1"}},
 		"stats":              {"stats", cannedStatistics()},
 		"audit": {"audit", &AuditPage{Frame: frame("Audit", "audit"), Head: "812:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Verified: State{"pass", "✓", "no line was changed"}, VerifiedAt: at("04:00:00"), VerifiedUntil: 790, MayVerify: true, Since: "2026-11-20T08:00",
 			Types: []deploy.EventType{deploy.EventAccepted}, Rows: events, Export: "/audit.jsonl"}},
@@ -239,7 +245,7 @@ func canned() map[string]struct {
 			Users: []UserRow{{deploy.User{Name: "alice", Role: deploy.RoleAdmin, CreatedAt: at("07:00:00")}, []deploy.Key{{Fingerprint: "SHA256:uNiVztksCsDhcc0u9e8BrqG1ggmqeGe4Wqzq1pb7eKY", AddedAt: at("07:00:00")}}, nil},
 				{deploy.User{Name: "bob", Role: deploy.RoleDeveloper, CreatedAt: at("07:00:00")}, nil, []deploy.Grant{{App: "shop", User: "bob", Role: deploy.RoleDeveloper}}}},
 			Tokens:   []TokenRow{{deploy.Token{ID: "k3j9", Name: "dashboard", User: "alice", Limit: deploy.Limit{Role: deploy.RoleViewer, App: "shop"}, CreatedAt: at("07:00:00"), ExpiresAt: at("07:00:00").AddDate(0, 3, 0)}, State{"pass", "✓", "valid"}}},
-			Sessions: []SessionRow{{deploy.Session{ID: "a1", User: "alice", Agent: "Firefox 132 on Linux", IP: "127.0.0.1", OpenedAt: at("09:00:00"), ExpiresAt: at("21:00:00")}, true}, {deploy.Session{ID: "a2", User: "bob", Agent: "Safari on iPhone", IP: "127.0.0.1", OpenedAt: at("08:00:00"), ExpiresAt: at("20:00:00")}, false}}}},
+			Sessions: []SessionRow{{deploy.Session{ID: "a1", User: "alice", Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0", IP: "127.0.0.1", OpenedAt: at("09:00:00"), ExpiresAt: at("21:00:00")}, true}, {deploy.Session{ID: "a2", User: "bob", Agent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1", IP: "127.0.0.1", OpenedAt: at("08:00:00"), ExpiresAt: at("20:00:00")}, false}}}},
 		"help":    {"help", &HelpPage{Frame: frame("Help", "help"), Topics: []Topic{{"manifest", ""}, {"commands", ""}}, Topic: Topic{"manifest", "# slipway.toml\n\n[build]\nrun = \"make build\"\n"}, Setting: []Setting{{"ssh", ":2222", "server.toml"}, {"http", "127.0.0.1:8080", "default"}}}},
 		"login":   {"login", &SignInPage{Frame: Frame{Title: "Sign in", Now: at("10:24:31")}, SSH: "ssh -p 2222 localhost login"}},
 		"problem": {"problem", &ProblemPage{Frame: frame("Not found", ""), Status: 404, Text: "There is no such page, or none that you may see.", Hint: "Ask an admin for a role on the app."}},

@@ -91,7 +91,11 @@ func (s *Site) berthParts(page *ProductionPage) ([]livePart, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, parts := "", []livePart{all}
+	summary, err := s.part("summary", "production", "summary", page)
+	if err != nil {
+		return nil, err
+	}
+	names, parts := "", []livePart{all, summary}
 	for _, b := range page.Berths {
 		p, err := s.part("app-"+string(b.App), "production", "berth-content", placed{page.Now, b})
 		if err != nil {

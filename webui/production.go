@@ -245,3 +245,60 @@ func stripOf(w deploy.Waiting) []Step {
 	}
 	return all
 }
+
+// busy is how many deployments are in work, and how many wait.
+func busy(berths []Berth) string {
+	working, waiting := 0, 0
+	for _, b := range berths {
+		for _, w := range b.Queue {
+			if w.Place == 0 {
+				working++
+			} else {
+				waiting++
+			}
+		}
+	}
+	switch {
+	case waiting > 0:
+		return fmt.Sprintf("%d in work, %d waiting", working, waiting)
+	case working > 0:
+		return fmt.Sprintf("%d in work", working)
+	}
+	return ""
+}
+
+// safety names the apps that somebody has to look at, with the reasons.
+func safety(berths []Berth) State {
+	var words []string
+	for _, b := range berths {
+		var why []string
+		if b.Drift != "" {
+			why = append(why, "drift")
+		}
+		if b.Frozen != "" {
+			why = append(why, "frozen")
+		}
+		down := 0
+		for _, i := range b.Instances {
+			if !i.Well() {
+				down++
+			}
+		}
+		if down > 0 {
+			why = append(why, count(down, "instance")+" down")
+		}
+		if len(why) > 0 {
+			words = append(words, string(b.App)+" ("+strings.Join(why, ", ")+")")
+		}
+	}
+	if len(words) == 0 {
+		return State{"pass", "✓", "all is well"}
+	}
+	if more := len(words) - maxNamed; more > 0 {
+		words = append(words[:maxNamed], fmt.Sprintf("%d more", more))
+	}
+	return State{"warn", "!", "look at " + strings.Join(words, ", ")}
+}
+
+// maxNamed is how many apps a summary names.
+const maxNamed = 3

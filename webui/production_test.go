@@ -47,6 +47,7 @@ func TestProduction(t *testing.T) {
 	if got := regexp.MustCompile(`<li class="(\w+)">`).FindAllStringSubmatch(row, 6); len(got) != 6 || got[1][1] != "pass" || got[2][1] != "run" || got[3][1] != "idle" {
 		t.Errorf("the strip is %v", got)
 	}
+	has(t, page, "3 apps · 1 in work, 2 waiting · ", "look at blog (frozen), shop (1 instance down)")
 	// What cannot be looked at is said, and hides nothing else.
 	y.shore.fail = errors.New("no engine")
 	has(t, boss.get(http.StatusOK, "/"), "production could not be looked at", "the database is being moved")
@@ -91,13 +92,13 @@ func TestProductionLive(t *testing.T) {
 	boss.post(http.StatusSeeOther, "/apps/blog/freeze", "reason", "secret plans")
 	boss.post(http.StatusSeeOther, "/apps/shop/freeze", "reason", "closed on Sunday")
 	parts, id := told("", "closed on Sunday")
-	if len(parts) != 1 || !strings.HasPrefix(parts[0], `{"id":"app-shop"`) {
+	if len(parts) != 2 || !strings.HasPrefix(parts[0], `{"id":"summary"`) || !strings.HasPrefix(parts[1], `{"id":"app-shop"`) {
 		t.Errorf("told was %q", parts)
 	}
 	boss.post(http.StatusSeeOther, "/apps/shop/unfreeze") // while the page is away
 	boss.post(http.StatusSeeOther, "/apps/shop/freeze", "reason", "closed on Monday")
 	parts, _ = told(id, "closed on Monday")
-	if hasNot(t, strings.Join(parts, "\n"), "secret plans", "blog"); len(parts) != 1 {
+	if hasNot(t, strings.Join(parts, "\n"), "secret plans", "blog"); len(parts) != 1 { // it was frozen before, too
 		t.Errorf("told after a break: %q", parts)
 	}
 }
@@ -312,5 +313,5 @@ func TestOtherPages(t *testing.T) {
 	has(t, boss.get(http.StatusOK, "/help"), "How it works", "max_push", "1GiB")
 	has(t, boss.get(http.StatusOK, "/help?topic=rollback"), "usage: slipway rollback")
 	boss.get(http.StatusNotFound, "/help?topic=nonsense")
-	has(t, boss.get(http.StatusNotFound, "/nothing"), "there is no such page")
+	has(t, boss.get(http.StatusNotFound, "/nothing"), "There is no such page.")
 }

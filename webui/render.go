@@ -77,15 +77,16 @@ func (p *Pages) fragment(w io.Writer, page, name string, view any) error {
 // functions are what templates may call. They write; they do not look anything up.
 func (p *Pages) functions() template.FuncMap {
 	return template.FuncMap{
-		"asset": p.assets.address,
-		"zone":  func() string { return "UTC" },
-		"when":  when,
-		"stamp": stamp,
-		"span":  span,
-		"clock": clock,
-		"count": count,
-		"slug":  func(name string) string { return strings.ReplaceAll(strings.ToLower(name), " ", "-") },
-		"short": func(o deploy.OID) string { return o.Short() },
+		"asset":    p.assets.address,
+		"zone":     func() string { return "UTC" },
+		"when":     when,
+		"stamp":    stamp,
+		"span":     span,
+		"clock":    clock,
+		"count":    count,
+		"slug":     func(name string) string { return strings.ReplaceAll(strings.ToLower(name), " ", "-") },
+		"sentence": sentence,
+		"short":    func(o deploy.OID) string { return o.Short() },
 		"link": func(section, href, word, present string) navigation {
 			return navigation{href, word, section == present}
 		},
@@ -170,6 +171,14 @@ func span(d time.Duration) string {
 // clock is span for what has not ended: a script lets it go on.
 func clock(d time.Duration) template.HTML {
 	return template.HTML(fmt.Sprintf(`<span data-elapsed="%.1f">%s</span>`, d.Seconds(), span(d)))
+}
+
+// sentence writes a message of the server, which begins small and has no end, as a sentence.
+func sentence(text string) string {
+	if text == "" || strings.Contains(text, "\n") {
+		return text
+	}
+	return strings.TrimSuffix(begin(text), ".") + "."
 }
 
 // count writes a number with its noun: 1 app, 1,204 lines.

@@ -2,6 +2,8 @@ package webui
 
 import (
 	"html/template"
+	"net/http"
+	"strings"
 	"time"
 
 	"slipway/deploy"
@@ -39,6 +41,12 @@ type ProductionPage struct {
 	Berths []Berth
 }
 
+// Safety is what there is to worry about, or that there is nothing.
+func (p *ProductionPage) Safety() State { return safety(p.Berths) }
+
+// Busy is how many deployments are in work and wait; "" without any.
+func (p *ProductionPage) Busy() string { return busy(p.Berths) }
+
 // Berth is an app in production, with the queue before it.
 type Berth struct {
 	App       deploy.AppName
@@ -70,6 +78,9 @@ type Dot struct {
 	State State
 	More  string // 42 MiB, restarted 2 times
 }
+
+// Well tells whether there is nothing more to say of it.
+func (d Dot) Well() bool { return d.State.Class == "pass" }
 
 // Waiting is a deployment that runs or waits for its turn.
 type Waiting struct {
@@ -336,6 +347,21 @@ type SessionRow struct {
 	Present bool // the one that looks at the page
 }
 
+// Browser is the browser's name and system as far as it tells them, else what it says.
+func (s SessionRow) Browser() string {
+	for _, name := range []string{"Firefox", "Edg", "OPR", "Chrome", "Safari"} {
+		if !strings.Contains(s.Agent, name+"/") {
+			continue
+		}
+		for _, system := range []string{"iPhone", "iPad", "Android", "Windows", "Mac OS X", "Linux"} {
+			if strings.Contains(s.Agent, system) {
+				return strings.NewReplacer("Edg", "Edge", "OPR", "Opera").Replace(name) + " on " + strings.Replace(system, "Mac OS X", "macOS", 1)
+			}
+		}
+	}
+	return s.Agent
+}
+
 // HelpPage is /help.
 type HelpPage struct {
 	Frame
@@ -366,3 +392,6 @@ type ProblemPage struct {
 	Text   string
 	Hint   string
 }
+
+// Kind is the status in words.
+func (p *ProblemPage) Kind() string { return http.StatusText(p.Status) }

@@ -45,6 +45,7 @@ func TestPagesAtWork(t *testing.T) {
 	followed(t, alice, repo)
 	refused(t, alice, repo)
 	rolledBack(t, alice)
+	looked(alice)
 	seenByOthers(t, s, browser)
 
 	alice.Click(".bar .who button")
@@ -134,6 +135,20 @@ func rolledBack(t *testing.T, alice *visitor) {
 		t.Errorf("the roll back's page says: %s", got)
 	}
 	alice.scene.serves("shop", "hello")
+}
+
+// looked looks at the pages that nothing happens on.
+func looked(alice *visitor) {
+	for name, path := range map[string]string{
+		"app": "/apps/shop", "history": "/deployments", "stats": "/stats", "audit": "/audit", "people": "/users", "help": "/help", "manifest": "/help?topic=slipway.toml",
+	} {
+		alice.at(path)
+		for _, v := range []browsertest.View{browsertest.Views()[0], browsertest.Desktop()} {
+			alice.View(v)
+			alice.Sound(name + " " + v.Name)
+			alice.Picture("work-" + name + "-" + v.Name)
+		}
+	}
 }
 
 // seenByOthers is what a viewer sees, of what is hers and of what is not; and what anybody sees whose

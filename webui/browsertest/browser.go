@@ -70,7 +70,7 @@ type View struct {
 	Dark   bool
 }
 
-// Views are a phone and a desktop, in light and in dark.
+// Views are a phone and a desktop, in light and in dark, and a wide screen.
 func Views() []View {
 	var all []View
 	for _, size := range []View{{Name: "phone", Width: 360, Height: 740}, {Name: "desktop", Width: 1280, Height: 900}} {
@@ -82,7 +82,7 @@ func Views() []View {
 			all = append(all, v)
 		}
 	}
-	return all
+	return append(all, View{Name: "wide", Width: 1600, Height: 1000})
 }
 
 // Desktop is a desktop in light.

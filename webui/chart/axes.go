@@ -11,6 +11,7 @@ const (
 	plotWidth  = 720
 	plotHeight = 180
 	leftRoom   = 28 // at least, for the numbers of the vertical axis
+	widest     = 72 // bar
 	signRoom   = 12 // that a mark needs, in width and in height
 	letter     = 7  // the width of a letter, rather too much
 	lowRoom    = 22 // for the labels of the horizontal one
@@ -60,7 +61,8 @@ func Bars(name string, axis Axis, series ...Series) template.HTML {
 			}
 			h := scale(0) - scale(v)
 			y -= h
-			x, width := d.left+float64(i)*step+step*0.12, max(1, step*0.76)
+			width := min(max(1, step*0.76), widest)
+			x := d.left + (float64(i)+0.5)*step - width/2
 			fmt.Fprintf(stack, `<rect class="%s" x="%s" y="%s" width="%s" height="%s"/>`, s.Class, num(x), num(y), num(width), num(h))
 			if h >= signRoom && width >= signRoom {
 				stack.sign(s.Sign, x+width/2, y+h/2)
