@@ -19,7 +19,7 @@ async function fill(block) {
 	const log = block.closest("[data-page]");
 	const answer = await fetch(log.dataset.page + block.id.replace(/.*\//, "?block="), { redirect: "error" }).catch(() => null);
 	if (answer?.ok) block.innerHTML = await answer.text();
-	else setTimeout(() => soon.observe(block), 2000);
+	else if (!answer || answer.status >= 500) setTimeout(() => soon.observe(block), 2000);
 	mark();
 	makeRoom(log);
 }
