@@ -28,6 +28,9 @@ func (s *Store) Deployments(ctx context.Context, wanted deploy.DeploymentFilter)
 }
 
 func (f filter) read(db *gorm.DB) ([]deploymentRow, error) {
+	if f.contradictory() {
+		return nil, nil
+	}
 	apps, err := scope(db, f.App, f.VisibleTo)
 	if err != nil {
 		return nil, err
@@ -44,6 +47,12 @@ func (f filter) read(db *gorm.DB) ([]deploymentRow, error) {
 	var rows []deploymentRow
 	err = f.page(db, apps, pageSize(f.Limit)).Find(&rows).Error
 	return rows, err
+}
+
+// contradictory tells whether nothing can fit: only what has ended otherwise than well has failed at something.
+func (f filter) contradictory() bool {
+	failed := f.FailedStage != "" || f.Code != ""
+	return failed && (f.Status == deploy.StatusAccepted || f.Status == deploy.StatusRunning || f.Status == deploy.StatusQueued)
 }
 
 // selection is the IDs of the apps that a filter is about.
@@ -140,7 +149,8 @@ func (f filter) on(q *gorm.DB, found bool) *gorm.DB {
 	}
 	for i, c := range f.conditions() {
 		// SQLite knows nothing of how many rows there are of a value. A plus keeps it from an index.
-		together := i == 1 && f.User != "" && !f.Bypassed && f.Code == "" // there is an index of both, with the app
+		// There is an index of both, with and without the app.
+		together := i == 1 && f.User != "" && !f.Bypassed && (f.Code == "" || f.FailedStage == "")
 		if (found || i > 0 && !together || f.Revision != "") && q.Name() == string(dialectSQLite) {
 			c.is = "+" + c.is
 		}

@@ -232,14 +232,15 @@ func TestFiltersAgainstAList(t *testing.T) {
 		h.stamp(deploy.Event{Type: deploy.EventDeploymentQueued, Deployment: n, App: d.App}.WithData(d))
 		if d.Status = deploy.StatusQueued; random.IntN(10) == 0 {
 			d.Status, d.FailedStage, d.Reason = deploy.StatusRejected, deploy.StageName(from("build", "test.unit")), from("exit status 1", "exit status 2 in cart")
-			h.stamp(deploy.Event{Type: deploy.EventRejected, Deployment: n, App: d.App, Stage: d.FailedStage, Reason: d.Reason})
+			d.Code = deploy.Code(from("build", "test"))
+			h.stamp(deploy.Event{Type: deploy.EventRejected, Deployment: n, App: d.App, Stage: d.FailedStage, Reason: d.Reason}.WithData(deploy.Rejection{Code: d.Code}))
 		}
 		all = append(all, d)
 	}
 	if err := h.store.Project(ctx, h.events[events:]...); err != nil {
 		t.Fatal(err)
 	}
-	for round := range 150 {
+	for round := range 250 {
 		f := deploy.DeploymentFilter{Limit: 1 + random.IntN(40)}
 		if random.IntN(2) == 0 {
 			f.Text = from("zebra", "CART", "total", "testtotal", "pages fix", "exit cart", "exit zebra", "nothing", "status 1 fix")
@@ -251,7 +252,10 @@ func TestFiltersAgainstAList(t *testing.T) {
 			f.User = deploy.UserName(from("ann", "dora"))
 		}
 		if random.IntN(3) == 0 {
-			f.Status = deploy.StatusRejected
+			f.Status = deploy.Status(from("rejected", "rejected", "queued"))
+		}
+		if random.IntN(4) == 0 {
+			f.Code = deploy.Code(from("build", "test"))
 		}
 		if random.IntN(4) == 0 {
 			f.FailedStage = deploy.StageName(from("build", "test.unit"))
@@ -281,7 +285,7 @@ func listed(f deploy.DeploymentFilter, all []deploy.Deployment) []deploy.Number 
 			}
 		}
 		return (f.App == "" || d.App == f.App) && (f.User == "" || d.Pusher.User == f.User) && (f.Status == "" || d.Status == f.Status) &&
-			(f.FailedStage == "" || d.FailedStage == f.FailedStage) && (f.VisibleTo.User != "victor" || d.App == "blog") &&
+			(f.FailedStage == "" || d.FailedStage == f.FailedStage) && (f.Code == "" || d.Code == f.Code) && (f.VisibleTo.User != "victor" || d.App == "blog") &&
 			strings.HasPrefix(string(d.New), string(f.Revision)) && (f.Before == 0 || d.Number < f.Before) && d.Number > f.After
 	}
 	found := []deploy.Number{}

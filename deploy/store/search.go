@@ -65,11 +65,15 @@ func (f filter) worded(db *gorm.DB, word string) *gorm.DB {
 	return q.Order("deployment " + f.order()).Limit(glance)
 }
 
-// leading selects the numbers of the first deployments that fit the first condition, of whatever app.
+// leading selects the numbers of the first deployments that fit the first condition, of whatever app, or the
+// first two where they are those of a user's failures.
 func (f filter) leading(db *gorm.DB) *gorm.DB {
 	q := db.Model(&deploymentRow{}).Select("number")
 	if all := f.conditions(); len(all) > 0 {
 		q = all[0].on(q)
+		if len(all) > 1 && f.User != "" && !f.Bypassed && (f.FailedStage != "") != (f.Code != "") {
+			q = all[1].on(q)
+		}
 	}
 	return f.between(q).Order("number " + f.order()).Limit(glance)
 }
