@@ -43,7 +43,10 @@ func Spawn(ctx context.Context, argv []string, dir string) error {
 		return fmt.Errorf("starting the keeper: %w", err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }() // reaps it as long as this process lives
+	go func() { // reaps it as long as this process lives
+		ended <- cmd.Wait()
+		close(ended)
+	}()
 	return settle(ctx, dir, cmd, ended, func() string {
 		b, _ := io.ReadAll(io.NewSectionReader(log, said, 4<<10))
 		return strings.TrimSpace(string(b))
@@ -106,7 +109,8 @@ func endOther(dir string, cmd *exec.Cmd, ended <-chan error) {
 		return
 	}
 	_ = cmd.Process.Kill()
-	_ = <-ended
+	for range ended { // until it is closed: how it ended is of no interest
+	}
 }
 
 func exitText(err error) string {
