@@ -166,6 +166,9 @@ func outside(t *testing.T, privileged bool, name string, args ...string) (string
 	if attributes := credential(newSandbox(), 7); !privileged && attributes != nil {
 		cmd.SysProcAttr = attributes
 	}
+	if privileged {
+		cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS // what it mounts nobody else sees
+	}
 	cmd.SysProcAttr.Setsid = true // what it does to its terminal is nobody else's
 	output, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(output)), err

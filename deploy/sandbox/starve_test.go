@@ -16,7 +16,6 @@ import (
 // from the inside. What limits of a Spec bound is in TestLimits and TestDiskLimitOfWatchedFolder.
 func TestStarvation(t *testing.T) {
 	s := newSandbox()
-	const resource = "it takes CAP_SYS_RESOURCE, which root may lack in a container"
 	rlimit := func(r int) []string { return []string{strconv.Itoa(r), "10000000"} }
 	attempts := []attempt{
 		{"a high priority", true, "", "nice", nil},
@@ -46,9 +45,12 @@ func TestStarvation(t *testing.T) {
 // run makes the attempt where it is open, and then from the inside, where it must fail.
 func (a attempt) run(t *testing.T, s *Sandbox, mounts ...Mount) {
 	t.Helper()
-	if a.hard == "" && (!a.privileged || os.Geteuid() == 0) {
-		if output, err := outside(t, a.privileged, a.probe, a.args...); err != nil {
+	if a.hard != untried && (!a.privileged || os.Geteuid() == 0) {
+		output, err := outside(t, a.privileged, a.probe, a.args...)
+		if err != nil && a.hard == "" {
 			t.Errorf("the probe fails outside too, so it proves nothing: %v %s", err, output)
+		} else if err != nil {
+			t.Logf("it is not shown that it works outside: %s: %v %s", a.hard, err, output)
 		}
 		if a.probe == "write" && a.privileged {
 			os.Remove(a.args[0])
