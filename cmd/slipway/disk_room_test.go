@@ -27,7 +27,7 @@ import (
 //	give-back                  gives them back
 
 // clearingTime is how long a server may take to make room.
-const clearingTime = 20 * time.Second
+const clearingTime = time.Minute
 
 func pushThrough(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[0])
