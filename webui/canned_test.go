@@ -222,6 +222,11 @@ func canned() map[string]struct {
 	log.Lines = lines(2081, "cart_test.go:13: <script>alert('log')</script>", "\x1b]0;title\x07\x1b[2J\u202eevil", "\x1b[38;5;1m\x1b[7;1;4m"+strings.Repeat("x", 300))
 	log.Total = 2083
 	busy := frame("Production", "production")
+	const manual = "# slipway.toml\n\nSee [below](#build), <script>alert(1)</script> is nothing.\n\n## [build]\n\n| key | default |\n| --- | --- |\n| `run` | none |\n\n```toml\n[build]\nrun = \"make build\"\n```\n"
+	written, err := prose(manual)
+	if err != nil {
+		panic(err)
+	}
 	busy.Live = "/live"
 	return map[string]entry{
 		"production":         {"production", &ProductionPage{busy, cannedBerths()}},
@@ -246,7 +251,7 @@ func canned() map[string]struct {
 				{deploy.User{Name: "bob", Role: deploy.RoleDeveloper, CreatedAt: at("07:00:00")}, nil, []deploy.Grant{{App: "shop", User: "bob", Role: deploy.RoleDeveloper}}}},
 			Tokens:   []TokenRow{{deploy.Token{ID: "k3j9", Name: "dashboard", User: "alice", Limit: deploy.Limit{Role: deploy.RoleViewer, App: "shop"}, CreatedAt: at("07:00:00"), ExpiresAt: at("07:00:00").AddDate(0, 3, 0)}, State{"pass", "✓", "valid"}}},
 			Sessions: []SessionRow{{deploy.Session{ID: "a1", User: "alice", Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0", IP: "127.0.0.1", OpenedAt: at("09:00:00"), ExpiresAt: at("21:00:00")}, true}, {deploy.Session{ID: "a2", User: "bob", Agent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1", IP: "127.0.0.1", OpenedAt: at("08:00:00"), ExpiresAt: at("20:00:00")}, false}}}},
-		"help":    {"help", &HelpPage{Frame: frame("Help", "help"), Topics: []Topic{{"manifest", ""}, {"commands", ""}}, Topic: Topic{"manifest", "# slipway.toml\n\n[build]\nrun = \"make build\"\n"}, Setting: []Setting{{"ssh", ":2222", "server.toml"}, {"http", "127.0.0.1:8080", "default"}}}},
+		"help":    {"help", &HelpPage{Frame: frame("Help", "help"), Topics: []Topic{{Name: "manifest"}, {Name: "commands"}}, Topic: Topic{Name: "manifest", Text: manual, Markdown: true}, Prose: written, Setting: []Setting{{"ssh", ":2222", "server.toml"}, {"http", "127.0.0.1:8080", "default"}}}},
 		"login":   {"login", &SignInPage{Frame: Frame{Title: "Sign in", Now: at("10:24:31")}, SSH: "ssh -p 2222 localhost login"}},
 		"problem": {"problem", &ProblemPage{Frame: frame("Not found", ""), Status: 404, Text: "There is no such page, or none that you may see.", Hint: "Ask an admin for a role on the app."}},
 	}

@@ -367,11 +367,15 @@ type HelpPage struct {
 	Frame
 	Topics  []Topic
 	Topic   Topic
-	Setting []Setting // the effective configuration
+	Prose   template.HTML // the topic, if it is Markdown
+	Setting []Setting     // the effective configuration
 }
 
 // Topic is a page of the manual.
-type Topic struct{ Name, Text string }
+type Topic struct {
+	Name, Text string
+	Markdown   bool // else it is shown as it is
+}
 
 // Setting is a value of the server's configuration.
 type Setting struct{ Name, Value, From string }

@@ -23,7 +23,7 @@ const manifestManual = "libexec/slipway-manifest.md"
 func (h handbook) Topics() []webui.Topic {
 	all := []webui.Topic{{Name: "overview", Text: helpText("help")}}
 	if b, err := libexec.ReadFile(manifestManual); err == nil {
-		all = append(all, webui.Topic{Name: "slipway.toml", Text: string(b)})
+		all = append(all, webui.Topic{Name: "slipway.toml", Text: string(b), Markdown: true})
 	}
 	for _, name := range slices.DeleteFunc(topics(), func(s string) bool { return s == "help" }) {
 		all = append(all, webui.Topic{Name: name, Text: helpText(name)})
