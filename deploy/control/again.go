@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -67,7 +68,7 @@ func (c *Control) againRequest(ctx context.Context, who deploy.Caller, name depl
 }
 
 // usual is what is deployed again if no number is given: for a redeploy what serves, for a roll back
-// the newest good release before that. A release that was rolled back from is newer, so it is not taken.
+// the good release before that.
 func (c *Control) usual(ctx context.Context, app deploy.App, kind deploy.AgainKind) (deploy.Number, error) {
 	state, err := c.Records.TargetState(ctx, production(app.Name))
 	if err != nil {
@@ -79,16 +80,38 @@ func (c *Control) usual(ctx context.Context, app deploy.App, kind deploy.AgainKi
 	if kind == deploy.AgainRedeploy {
 		return state.Serving, nil
 	}
+	return c.goodBefore(ctx, app, state.Serving)
+}
+
+// goodBefore is the release that served when the given one was deployed, or the one that served when that was
+// deployed, and so on, if it is kept and nobody has said that it had broken something. One that was rolled
+// back from served before nothing.
+func (c *Control) goodBefore(ctx context.Context, app deploy.App, serving deploy.Number) (deploy.Number, error) {
 	releases, err := c.Records.Releases(ctx, app.Name)
 	if err != nil {
 		return 0, err
 	}
-	for _, r := range releases { // newest first
-		if r.Number < state.Serving {
-			return r.Number, nil
+	kept := map[deploy.Number]bool{}
+	for _, r := range releases {
+		kept[r.Number] = true
+	}
+	for n := serving; ; {
+		d, err := c.Records.Deployment(ctx, n)
+		if err != nil {
+			return 0, err
+		}
+		if d.Previous == 0 || d.Previous >= n {
+			return 0, deploy.Reject(deploy.CodeNotFound, "%s has no good release before %d", app.Name, serving)
+		}
+		n = d.Previous
+		_, err = c.Records.Regression(ctx, n)
+		if err != nil && !errors.Is(err, deploy.ErrNotFound) {
+			return 0, err
+		}
+		if err != nil && kept[n] {
+			return n, nil
 		}
 	}
-	return 0, deploy.Reject(deploy.CodeNotFound, "%s has no good release before %d", app.Name, state.Serving)
 }
 
 // begun is what was begun for callers who did not stay.

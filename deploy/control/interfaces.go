@@ -49,6 +49,8 @@ type History interface {
 	Events(ctx context.Context, f deploy.EventFilter) ([]deploy.Event, error)
 	Queue(ctx context.Context, within deploy.Scope) ([]deploy.QueueEntry, error)
 	Statistics(ctx context.Context, f deploy.StatisticsFilter) (deploy.Statistics, error)
+	// Regression fails with deploy.ErrNotFound where nobody has marked the deployment.
+	Regression(ctx context.Context, n deploy.Number) (deploy.Regression, error)
 }
 
 // Recorder writes events. An error means that what the event announces must not be done.

@@ -35,6 +35,9 @@ func (p *Pipeline) complete(ctx context.Context, o *deploy.Offer) error {
 		if err := p.kept(ctx, past); err != nil {
 			return err
 		}
+		again := *o.Again
+		again.Of = past.Release() // that of a roll back is an older one's
+		o.Again = &again
 	}
 	if o.Update.Old, err = p.Refs.Resolve(ctx, o.App, o.Update.Ref); err != nil {
 		return fmt.Errorf("reading %s: %w", o.Update.Ref, err)
