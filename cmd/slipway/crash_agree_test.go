@@ -25,6 +25,7 @@ type ledger struct {
 	status   map[deploy.Number]deploy.Status
 	app      map[deploy.Number]deploy.AppName
 	releases map[string]bool // app/number of what was accepted and not pruned
+	torn     map[string]bool // files beside the log that got a torn line, as was recorded
 	beside   besides
 	wrong    []error
 }
@@ -52,7 +53,7 @@ func (w *crashWorld) readRecords(faults bool) (*ledger, error) {
 	slices.Sort(files)
 	r := &ledger{
 		apps: map[deploy.AppName]bool{}, serving: map[deploy.AppName]production{}, before: map[deploy.AppName]production{},
-		status: map[deploy.Number]deploy.Status{}, app: map[deploy.Number]deploy.AppName{}, releases: map[string]bool{}, beside: besides{},
+		status: map[deploy.Number]deploy.Status{}, app: map[deploy.Number]deploy.AppName{}, releases: map[string]bool{}, torn: map[string]bool{}, beside: besides{},
 	}
 	stories := map[deploy.Number][]deploy.EventType{}
 	for _, file := range files {
@@ -104,6 +105,12 @@ func (r *ledger) take(e deploy.Event) {
 		r.serving[e.App] = production{moved.To, string(e.New)}
 	case deploy.EventReleasePruned:
 		delete(r.releases, release)
+	case audit.EventRepaired:
+		var repair audit.Repair
+		if err := json.Unmarshal(e.Data, &repair); err != nil {
+			r.wrong = append(r.wrong, err)
+		}
+		r.torn["audit/"+repair.Aside] = true
 	case deploy.EventDrift, deploy.EventTargetFrozen, deploy.EventRollbackFailed:
 		r.wrong = append(r.wrong, fmt.Errorf("%s of %s: %s", e.Type, e.App, e.Reason))
 	default:
@@ -279,7 +286,7 @@ var (
 
 // owns tells whether a file may be there, and whether its inside is to be looked at.
 func (r *ledger) owns(name string) (owned, inside bool) {
-	if ownFiles.MatchString(name) {
+	if ownFiles.MatchString(name) || r.torn[name] {
 		return true, true
 	}
 	if m := appFile.FindStringSubmatch(name); m != nil {
