@@ -100,25 +100,3 @@ func known(r *http.Request, route *routers.Route) error {
 	}
 	return nil
 }
-
-// inWords says what does not fit, without the value, which may be a secret.
-func inWords(err error) string {
-	where := "the request"
-	if e, ok := errors.AsType[*openapi3filter.RequestError](err); ok {
-		if e.Parameter != nil {
-			where = fmt.Sprintf("the %s parameter %q", e.Parameter.In, e.Parameter.Name)
-		} else if e.RequestBody != nil {
-			where = "the body"
-		}
-	}
-	if e, ok := errors.AsType[*openapi3.SchemaError](err); ok {
-		for _, key := range e.JSONPointer() {
-			where += "." + key
-		}
-		return where + ": " + e.Reason
-	}
-	if e, ok := errors.AsType[*openapi3filter.RequestError](err); ok && e.Reason != "" {
-		return where + ": " + e.Reason
-	}
-	return where + " does not fit the document"
-}

@@ -124,6 +124,7 @@ func TestMirror(t *testing.T) {
 	m.record(eventful()[:20]...)
 	answered := func() {
 		t.Helper()
+		m.recorder.Wait()
 		page := got[[]deploy.Event](t)(m.store.Events(t.Context(), deploy.EventFilter{Limit: 1}))
 		same(t, "the newest event", page[0].Sequence, m.recorder.Head().Sequence)
 	}
