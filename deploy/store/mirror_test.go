@@ -64,6 +64,7 @@ func (m *mirrored) record(events ...deploy.Event) {
 			m.t.Fatal(err)
 		}
 	}
+	m.recorder.Wait()
 }
 
 // await waits until PostgreSQL is where the log is.
@@ -124,7 +125,6 @@ func TestMirror(t *testing.T) {
 	m.record(eventful()[:20]...)
 	answered := func() {
 		t.Helper()
-		m.recorder.Wait()
 		page := got[[]deploy.Event](t)(m.store.Events(t.Context(), deploy.EventFilter{Limit: 1}))
 		same(t, "the newest event", page[0].Sequence, m.recorder.Head().Sequence)
 	}
