@@ -157,7 +157,12 @@ func TestKilledAtAnyMomentOfAReplacement(t *testing.T) {
 	var victims [4]int
 	for i := range 40 {
 		version := fmt.Sprint("v", i+1)
-		old := w.pid()
+		old := 0
+		eventually(t, "a router answers, also while one that a killed server had begun takes over", func() bool {
+			h, err := w.Health(t.Context())
+			old = h.PID
+			return err == nil
+		})
 		server := startProcess(t, "server", "-dir", w.dir, "-listen", w.addr, "-version", version)
 		if err := server.Start(); err != nil {
 			t.Fatal(err)
