@@ -235,6 +235,7 @@ func (p *Pipeline) deploy(d *deployment) error {
 		return d.because(err)
 	}
 	if !d.commitToSwitch() {
+		p.unlockRef(d, c)
 		p.discard(d)
 		return context.Cause(d.ctx)
 	}

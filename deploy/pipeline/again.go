@@ -83,6 +83,9 @@ func (p *Pipeline) candidateAgain(d *deployment) (*candidate, error) {
 	}
 	c := &candidate{job: job, engine: p.engine(m)}
 	c.Release = deploy.Release{App: d.App, Number: d.Release(), Revision: d.New, Dir: dir}
+	if err := p.lockRef(d.ctx, d, c); err != nil {
+		return nil, p.blameDisk(err)
+	}
 	return c, nil
 }
 

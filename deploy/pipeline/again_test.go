@@ -142,8 +142,16 @@ func TestAnswerComesFirst(t *testing.T) {
 		if a := p.Again(t.Context(), rollback(1), &bytes.Buffer{}); !a.Accepted {
 			t.Fatal("the roll back was not accepted")
 		}
+		w.mu.Lock()
+		if len(w.spared) > 0 {
+			t.Errorf("releases were pruned before the answer: %v", w.spared)
+		}
+		w.mu.Unlock()
 		if err := p.Wait(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if len(w.spared) == 0 || !slices.Contains(w.spared[0], 1) || !slices.Contains(w.spared[0], 2) {
+			t.Errorf("pruned, keeping %v", w.spared)
 		}
 		if !slices.Equal(stopped, []deploy.Number{2}) || at[0] != p.PutOff {
 			t.Errorf("ended %v after %v", stopped, at)

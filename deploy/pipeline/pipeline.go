@@ -60,7 +60,7 @@ type Pipeline struct {
 	last     deploy.Number // the newest number given; zero until the first is asked for
 	running  map[deploy.Number]*deployment
 	retiring []*retirement
-	ending   sync.WaitGroup // what is done after a deployment's verdict: releases are drained
+	ending   sync.WaitGroup // what is done after a deployment's verdict: releases are drained and pruned
 }
 
 // New makes a pipeline. It starts nothing.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ type candidate struct {
 	job *deploy.Job
 	deploy.Candidate
 	engine Engine
+	ref    deploy.RefTransaction // locked at its old value, ready to move
 }
 
 // prepare takes the deployment from its revision to a candidate that is ready. Nobody depends on any
@@ -23,6 +25,7 @@ type candidate struct {
 func (p *Pipeline) prepare(d *deployment) (*candidate, error) {
 	c := &candidate{}
 	if err := p.stagesBeforeSwitch(d, c); err != nil {
+		p.unlockRef(d, c)
 		p.afterReject(d, c.job, err)
 		p.discard(d)
 		return nil, err
@@ -51,9 +54,43 @@ func (p *Pipeline) stagesBeforeSwitch(d *deployment, c *candidate) error {
 		return err
 	}
 	return d.stage(d.ctx, deploy.StageRelease, func(ctx context.Context, log io.Writer) error {
-		c.Candidate, err = c.engine.Start(ctx, job, log)
-		return err
+		return p.release(ctx, d, c, log)
 	})
+}
+
+// release starts the candidate, and locks the ref beside that: once the candidate is ready, its first
+// visitors wait for nothing that could have been done before.
+func (p *Pipeline) release(ctx context.Context, d *deployment, c *candidate, log io.Writer) (err error) {
+	locked := make(chan error, 1)
+	go func() { locked <- p.lockRef(ctx, d, c) }()
+	c.Candidate, err = c.engine.Start(ctx, c.job, log)
+	if failed := <-locked; err == nil {
+		err = failed
+	}
+	if err != nil {
+		p.unlockRef(d, c)
+	}
+	return err
+}
+
+// lockRef makes sure that nobody else moves the deployment's ref, which is what it was when it began.
+func (p *Pipeline) lockRef(ctx context.Context, d *deployment, c *candidate) error {
+	ref, err := p.Refs.Prepare(ctx, d.App, deploy.RefUpdate{Ref: d.Ref, Old: d.Old, New: d.New})
+	if err == nil {
+		c.ref = ref
+	}
+	return err
+}
+
+// unlockRef lets go of a ref that has not been moved.
+func (p *Pipeline) unlockRef(d *deployment, c *candidate) {
+	if c.ref == nil {
+		return
+	}
+	if err := c.ref.Abort(); err != nil {
+		p.Logger.Error("letting a ref be", "deployment", d.Number, "ref", d.Ref, "error", err)
+	}
+	c.ref = nil
 }
 
 // afterReject runs the hook for a revision that was rejected, while its tree is still there. It is not
@@ -70,28 +107,17 @@ func (p *Pipeline) afterReject(d *deployment, job *deploy.Job, err error) {
 
 // checkout writes the revision's tree and reads its manifest.
 func (p *Pipeline) checkout(d *deployment) (*deploy.Job, error) {
-	if err := p.Refs.Keep(d.ctx, d.App, d.Number, d.New); err != nil {
-		return nil, p.blameDisk(fmt.Errorf("keeping the revision: %w", err))
-	}
 	job := &deploy.Job{
 		Number: d.Number, App: d.app, Revision: d.New, Commit: d.Commit, Pusher: d.Pusher,
 		Tree: p.Layout.Work(d.App, d.Number),
 	}
 	var notes []string
 	err := d.stage(d.ctx, deploy.StageCheckout, func(ctx context.Context, log io.Writer) error {
+		kept := make(chan error, 1)
+		go func() { kept <- p.Refs.Keep(ctx, d.App, d.Number, d.New) }()
 		var err error
-		if notes, err = p.Trees.Checkout(ctx, job); err != nil {
-			return err
-		}
-		for _, note := range notes {
-			fmt.Fprintln(log, note)
-		}
-		m, err := p.Builder.Read(ctx, job.Tree)
-		if err != nil {
-			return err
-		}
-		job.Manifest = m
-		return p.keepManifest(d, m, log)
+		notes, err = p.fillTree(ctx, d, job, log) // takes longer
+		return cmp.Or(err, <-kept)
 	})
 	if err != nil {
 		return nil, err
@@ -103,6 +129,22 @@ func (p *Pipeline) checkout(d *deployment) (*deploy.Job, error) {
 		d.term.detected(p.Format(job.Manifest))
 	}
 	return job, nil
+}
+
+// fillTree checks the revision out, and reads its manifest.
+func (p *Pipeline) fillTree(ctx context.Context, d *deployment, job *deploy.Job, log io.Writer) (notes []string, err error) {
+	if notes, err = p.Trees.Checkout(ctx, job); err != nil {
+		return nil, err
+	}
+	for _, note := range notes {
+		fmt.Fprintln(log, note)
+	}
+	m, err := p.Builder.Read(ctx, job.Tree)
+	if err != nil {
+		return nil, err
+	}
+	job.Manifest = m
+	return notes, p.keepManifest(d, m, log)
 }
 
 // ManifestFile is the name, under deployments/N/, of the manifest that was in force.

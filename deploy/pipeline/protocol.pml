@@ -108,6 +108,23 @@ bool unruly;       /* an admin lifted a freeze whose cause is still there */
 #define MOVE(to) assert(kept[to]); started[to] = !external; traffic = to
 #define FAIL(to) faults++; if :: kept[to] -> MOVE(to) :: skip fi
 
+#ifdef FORGET_UNRETIRE
+#define UNRETIRE skip
+#else
+#define UNRETIRE retiring[FIRST] = false
+#endif
+
+/* release (prepare.go), which does both beside each other: start the candidate, lock the ref. */
+#define START(d, otherwise) atomic { \
+	if \
+	:: again[d] -> UNRETIRE \
+	:: !again[d] -> kept[d] = true; started[d] = !external \
+	:: kept[d] = !again[d]; goto otherwise \
+	fi }
+#define LOCK(d, otherwise) atomic { \
+	if :: lock == 0 && ref == old[d] :: else -> goto otherwise fi; \
+	if :: faults < FAULTS -> faults++; goto otherwise :: lock = d fi }
+
 /* Commit: the one place that writes the ref. */
 #define WRITE(d) ref = RELEASE(d); assert(status[d] == accepted && proved[d] && serving == ref && traffic == ref)
 
@@ -299,23 +316,14 @@ proctype Push(byte d) {
 			TRY(status[d] = running; old[d] = ref; previous[d] = serving, conclude)
 		};
 
-		/* prepare, or candidateAgain: free to fail, and to be canceled */
-		atomic {
-			if
-			:: again[d] ->
-#ifndef FORGET_UNRETIRE
-				retiring[FIRST] = false
-#endif
-			:: !again[d] -> kept[d] = true; started[d] = !external
-			:: kept[d] = !again[d]; goto discard
-			fi
-		};
+		/* prepare, or candidateAgain: free to fail, and to be canceled. The candidate starts while the ref
+		 * is being locked. */
+		if
+		:: LOCK(d, discard); START(d, discard)
+		:: START(d, discard); LOCK(d, discard)
+		fi;
 
 		/* try */
-		atomic {
-			if :: lock == 0 && ref == old[d] :: else -> goto discard fi;
-			TRY(lock = d, discard)
-		};
 #ifdef EFFECT_BEFORE_INTENT
 		atomic { if :: faults < FAULTS -> FAIL(RELEASE(d)); goto putBack :: MOVE(RELEASE(d)) fi };
 		TRY(switched[d] = true, putBack);

@@ -26,13 +26,14 @@ type ticket struct {
 	stage   deploy.StageName // guarded by queue.mu, as is since
 	since   time.Time
 	changed chan struct{} // has room for one; filled when something ahead changed
+	left    chan struct{} // closed when the place has been given up
 }
 
 func newQueue() *queue { return &queue{lines: map[deploy.Target][]*ticket{}} }
 
 // join takes the last place of the target's line.
 func (q *queue) join(t *ticket) {
-	t.changed = make(chan struct{}, 1)
+	t.changed, t.left = make(chan struct{}, 1), make(chan struct{})
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t.since = time.Now()
@@ -46,7 +47,7 @@ func (q *queue) joinIdle(t *ticket) bool {
 	if len(q.lines[t.target]) > 0 {
 		return false
 	}
-	t.changed, t.since = make(chan struct{}, 1), time.Now()
+	t.changed, t.left, t.since = make(chan struct{}, 1), make(chan struct{}), time.Now()
 	q.lines[t.target] = []*ticket{t}
 	return true
 }
@@ -55,6 +56,7 @@ func (q *queue) joinIdle(t *ticket) bool {
 func (q *queue) leave(t *ticket) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	close(t.left)
 	line := slices.DeleteFunc(q.lines[t.target], func(o *ticket) bool { return o == t })
 	if len(line) == 0 {
 		delete(q.lines, t.target)
@@ -62,6 +64,14 @@ func (q *queue) leave(t *ticket) {
 	}
 	q.lines[t.target] = line
 	notify(line)
+}
+
+// awaited tells whether somebody waits behind t.
+func (q *queue) awaited(t *ticket) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	line := q.lines[t.target]
+	return len(line) > 0 && line[len(line)-1] != t
 }
 
 // enterStage says in which stage the holder is.

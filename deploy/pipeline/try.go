@@ -13,14 +13,7 @@ import (
 // try switches production to the candidate, watches it, and accepts it. Every way out either has
 // moved the ref or has put everything back. ctx is not the pusher's: who leaves now changes nothing.
 func (p *Pipeline) try(ctx context.Context, d *deployment, c *candidate) error {
-	update := deploy.RefUpdate{Ref: d.Ref, Old: d.Old, New: d.New}
-	tx, err := p.Refs.Prepare(ctx, d.App, update)
-	if err != nil {
-		err = p.blameDisk(err)
-		p.discard(d)
-		return err
-	}
-	defer p.abort(d, tx)
+	defer p.unlockRef(d, c)
 	if err := p.switchTo(ctx, d, c); err != nil {
 		return p.putBack(ctx, d, c, err)
 	}
@@ -34,7 +27,7 @@ func (p *Pipeline) try(ctx context.Context, d *deployment, c *candidate) error {
 	if err := d.record(ctx, accepted); err != nil {
 		return p.putBack(ctx, d, c, err)
 	}
-	if err := p.moveRef(ctx, d, tx); err != nil {
+	if err := p.moveRef(ctx, d, c.ref); err != nil {
 		return err
 	}
 	p.settleIn(ctx, d, c)
@@ -44,12 +37,6 @@ func (p *Pipeline) try(ctx context.Context, d *deployment, c *candidate) error {
 // move says from which release to which the deployment's switch goes.
 func (d *deployment) move() deploy.SwitchData {
 	return deploy.SwitchData{From: d.Previous, To: d.Release()}
-}
-
-func (p *Pipeline) abort(d *deployment, tx deploy.RefTransaction) {
-	if err := tx.Abort(); err != nil {
-		p.Logger.Error("letting a ref be", "deployment", d.Number, "ref", d.Ref, "error", err)
-	}
 }
 
 // switchTo sends the target's traffic to the candidate: intent, effect, result.
@@ -165,15 +152,5 @@ func (p *Pipeline) settleIn(ctx context.Context, d *deployment, c *candidate) {
 	if err := p.hook(ctx, d, c.job, "after_accept", c.job.Manifest.Hooks.AfterAccept); err != nil {
 		d.term.note("the hook after_accept failed; the deployment stands: " + reasonOf(err))
 	}
-	keep := append(p.releasesInFlight(d.Target()), d.Release(), d.Previous)
-	pruned, err := p.Releases.Prune(ctx, d.App, keep, c.job.Manifest.Deploy.KeepReleases)
-	if err != nil {
-		p.Logger.Error("pruning releases", "app", d.App, "error", err)
-	}
-	for _, n := range pruned {
-		event := deploy.Event{Type: deploy.EventReleasePruned, Actor: deploy.ServerActor("prune"), App: d.App, Deployment: n}
-		if _, err := p.Recorder.Record(ctx, event); err != nil {
-			p.Logger.Error("recording a pruned release", "app", d.App, "release", n, "error", err)
-		}
-	}
+	p.prune(ctx, d, c.job.Manifest.Deploy.KeepReleases)
 }
