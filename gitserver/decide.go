@@ -218,8 +218,7 @@ func (d *decision) offer(u deploy.RefUpdate) (deploy.Offer, string) {
 	if reason := d.badOptions(); reason != "" {
 		return deploy.Offer{}, reason
 	}
-	repos := d.session.server.config.Repos
-	commit, revision, err := repos.Open(d.ctx, d.app.Name, u.New, manifest)
+	commit, revision, err := d.reader.Open(d.ctx, u.New, manifest)
 	if errors.Is(err, repo.ErrNotCommit) {
 		return deploy.Offer{}, "not a commit"
 	}

@@ -13,6 +13,7 @@ import (
 
 	"slipway/deploy"
 	"slipway/gitserver/hook"
+	"slipway/gitserver/repo"
 )
 
 // push is a git receive-pack that is running.
@@ -20,6 +21,7 @@ type push struct {
 	session  *session
 	app      deploy.App
 	token    string
+	reader   *repo.Reader
 	commands commandList
 	sent     atomic.Int64 // bytes by the client
 	heard    atomic.Bool  // the hook has called: git has everything
@@ -84,6 +86,8 @@ func (s *Server) receiveSettings() []string {
 func (s *session) receive(app deploy.App) int {
 	server := s.server
 	p := &push{session: s, app: app, commands: commandList{limit: server.config.Limits.RefUpdates}}
+	p.reader = server.config.Repos.Reader(context.WithoutCancel(s.ctx), app.Name)
+	defer p.reader.Close()
 	defer server.pushes.open(p)()
 
 	args := append(server.receiveSettings(), string(receivePack), server.config.Repos.Dir(app.Name))

@@ -25,7 +25,9 @@ var ErrNotCommit = errors.New("not a commit")
 
 // Commit returns what people read of a commit. The error is [ErrNotCommit] if oid is none.
 func (s *Store) Commit(ctx context.Context, app deploy.AppName, oid deploy.OID) (deploy.Commit, error) {
-	return s.readAhead(ctx, s.revision(app, oid), nil)
+	r := Reader{store: s, app: app}
+	commit, _, err := r.Open(ctx, oid)
+	return commit, err
 }
 
 // parseCommit reads git's commit format: header lines, an empty line, the message.

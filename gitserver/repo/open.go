@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 
 	"slipway/deploy"
 )
@@ -21,27 +22,65 @@ const (
 	maxFileAhead = 64 << 10
 )
 
+// Reader reads the commits of a push. It has a git at hand that was started beforehand, while the push was
+// still being received. It is safe for concurrent use.
+type Reader struct {
+	store *Store
+	app   deploy.AppName
+
+	mu    sync.Mutex
+	ahead *batch // nil once it has been used, and when there is none
+}
+
+// Reader begins to read a repository for a push, which may still bring what is to be read. The git at hand
+// ends with ctx, or by Close.
+func (s *Store) Reader(ctx context.Context, app deploy.AppName) *Reader {
+	r := &Reader{store: s, app: app}
+	if b, err := s.openBatch(ctx, app); err == nil {
+		r.ahead = b
+	} // else Open tries again
+	return r
+}
+
+// Close ends what has not been used.
+func (r *Reader) Close() {
+	if b := r.take(); b != nil {
+		b.close()
+	}
+}
+
+func (r *Reader) take() *batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.ahead
+	r.ahead = nil
+	return b
+}
+
 // Open returns what people read of a commit, and its revision, which knows already what every push asks
 // of it: whether it descends from one of its parents, and the named files at the top of its tree. All of
 // that is read by one git. The error is [ErrNotCommit] if oid is no commit.
-func (s *Store) Open(ctx context.Context, app deploy.AppName, oid deploy.OID, files ...string) (deploy.Commit, deploy.Revision, error) {
-	r := s.revision(app, oid)
-	commit, err := s.readAhead(ctx, r, files)
+func (r *Reader) Open(ctx context.Context, oid deploy.OID, files ...string) (deploy.Commit, deploy.Revision, error) {
+	if _, err := deploy.ParseOID(string(oid)); err != nil {
+		return deploy.Commit{}, nil, err
+	}
+	b, err := r.take(), error(nil)
+	if b == nil {
+		b, err = r.store.openBatch(ctx, r.app)
+	}
+	if err != nil {
+		return deploy.Commit{}, nil, fmt.Errorf("reading commit %s: %w", oid.Short(), err)
+	}
+	defer b.close()
+	revision := r.store.revision(r.app, oid)
+	commit, err := revision.readAhead(b, files)
 	if err != nil {
 		return deploy.Commit{}, nil, err
 	}
-	return commit, r, nil
+	return commit, revision, nil
 }
 
-func (s *Store) readAhead(ctx context.Context, r *revision, files []string) (deploy.Commit, error) {
-	if _, err := deploy.ParseOID(string(r.oid)); err != nil {
-		return deploy.Commit{}, err
-	}
-	b, err := s.openBatch(ctx, r.app)
-	if err != nil {
-		return deploy.Commit{}, fmt.Errorf("reading commit %s: %w", r.oid.Short(), err)
-	}
-	defer b.close()
+func (r *revision) readAhead(b *batch, files []string) (deploy.Commit, error) {
 	raw, err := b.object(string(r.oid), "commit", maxCommitHdr)
 	if err != nil && !errors.Is(err, errLarge) {
 		return deploy.Commit{}, fmt.Errorf("reading commit %s: %w", r.oid.Short(), err)

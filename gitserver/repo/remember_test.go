@@ -74,10 +74,15 @@ func TestRevisionRemembers(t *testing.T) {
 // What Open reads ahead is what asking would have found, and nothing that asking would refuse.
 func TestOpen(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
+		ahead := w.store.Reader(t.Context(), app) // begun before there is anything to read
+		defer ahead.Close()
 		one := w.commit("one", "slipway.toml", "a = 1\n", "large", strings.Repeat("x", 100<<10))
 		two := w.commit("two", "slipway.toml", "a = 2\n")
-		commit, r, err := w.store.Open(t.Context(), app, two, "slipway.toml", "Procfile", "large")
+		commit, r, err := ahead.Open(t.Context(), two, "slipway.toml", "Procfile", "large")
 		must(t, err)
+		if again, _, err := ahead.Open(t.Context(), two); err != nil || !cmp.Equal(commit, again) {
+			t.Errorf("opened again the commit is %+v, %v", again, err)
+		}
 		if want, err := w.store.Commit(t.Context(), app, two); err != nil || !cmp.Equal(commit, want) {
 			t.Errorf("the commit is %+v, want %+v, %v", commit, want, err)
 		}
@@ -94,7 +99,7 @@ func TestOpen(t *testing.T) {
 		if yes, err := r.DescendsFrom(t.Context(), one); err != nil || !yes {
 			t.Errorf("descends from its parent: %t, %v", yes, err)
 		}
-		if _, _, err := w.store.Open(t.Context(), app, deploy.OID(strings.Repeat("1", len(two))), "slipway.toml"); err == nil {
+		if _, _, err := ahead.Open(t.Context(), deploy.OID(strings.Repeat("1", len(two))), "slipway.toml"); err == nil {
 			t.Error("opened a commit that is not there")
 		}
 	})
@@ -107,7 +112,9 @@ func TestOpenSymbolicLink(t *testing.T) {
 		must(t, os.Symlink("other", filepath.Join(w.work, "slipway.toml")))
 		w.git("add", ".")
 		two := w.commit("two", "third", "3\n")
-		_, r, err := w.store.Open(t.Context(), app, two, "slipway.toml")
+		ahead := w.store.Reader(t.Context(), app)
+		defer ahead.Close()
+		_, r, err := ahead.Open(t.Context(), two, "slipway.toml")
 		must(t, err)
 		if b, err := r.ReadFile(t.Context(), "slipway.toml", 100); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("read %q, %v", b, err)
