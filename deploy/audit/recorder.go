@@ -65,14 +65,14 @@ func NewRecorder(log *Log, projection Projection, logger *slog.Logger) *Recorder
 // Record records the event and returns it as it stands in the log. An error means that it is not
 // recorded: what it announces must not be done. Once it is in the log it stands: if projecting it
 // fails, that is logged and done again later, and Record returns no error. When it returns, whoever asks
-// the projection hears of the event, unless it only tells of a stage: those follow in a moment, beside
-// the stage's work. ctx bounds the waiting for its turn, never the writing.
+// the projection hears of the event, unless it only tells how far a deployment is: those follow in a moment,
+// beside its work. ctx bounds the waiting for its turn, never the writing.
 func (r *Recorder) Record(ctx context.Context, e deploy.Event) (deploy.Event, error) {
 	if err := r.take(ctx); err != nil {
 		return deploy.Event{}, fmt.Errorf("recording event %s: %w", e.Type, err)
 	}
 	defer r.give()
-	beside := ofStage(e)
+	beside := tellsProgress(e)
 	if !beside {
 		r.Wait()
 	}
@@ -95,9 +95,15 @@ func (r *Recorder) Record(ctx context.Context, e deploy.Event) (deploy.Event, er
 	return recorded, nil
 }
 
-// ofStage tells whether nobody decides by what the projection makes of an event.
-func ofStage(e deploy.Event) bool {
-	return e.Type == deploy.EventStageStarted || e.Type == deploy.EventStageFinished
+// tellsProgress tells whether an event only says how far a deployment is: nobody decides by what the
+// projection makes of it while the deployment goes on.
+func tellsProgress(e deploy.Event) bool {
+	switch e.Type {
+	case deploy.EventDeploymentStarted, deploy.EventStageStarted, deploy.EventStageFinished,
+		deploy.EventSwitchIntended, deploy.EventSwitchDone:
+		return true
+	}
+	return false
 }
 
 // append appends the event, and mends the log first if an earlier write broke it.

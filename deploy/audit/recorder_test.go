@@ -231,13 +231,23 @@ func TestRecordIsWholeOrNot(t *testing.T) {
 	}
 }
 
-// TestStagesAreProjectedBeside: a stage goes on while the projection takes in that it began; what comes
+// TestProgressIsProjectedBeside: a deployment goes on while the projection takes in how far it is; what comes
 // next is recorded after that, and projected when Record returns.
-func TestStagesAreProjectedBeside(t *testing.T) {
+func TestProgressIsProjectedBeside(t *testing.T) {
+	for _, kind := range []deploy.EventType{
+		deploy.EventDeploymentStarted, deploy.EventStageStarted, deploy.EventStageFinished, deploy.EventSwitchIntended, deploy.EventSwitchDone,
+	} {
+		t.Run(string(kind), func(t *testing.T) { projectedBeside(t, kind) })
+	}
+}
+
+func projectedBeside(t *testing.T, kind deploy.EventType) {
 	l, m := quick(t, t.TempDir(), newClock()), &slow{begun: make(chan struct{}), proceed: make(chan struct{})}
 	r := audit.NewRecorder(l, m, config(newClock()).Logger)
 	feed := r.Subscribe(t.Context(), 0)
-	if _, err := r.Record(t.Context(), event(1)); err != nil {
+	first := event(1)
+	first.Type = kind
+	if _, err := r.Record(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
 	<-m.begun
