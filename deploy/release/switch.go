@@ -108,10 +108,6 @@ func (e *Local) find(ctx context.Context, t deploy.Target, n deploy.Number) (fle
 	if err := e.makeStorage(p.Job.App); err != nil {
 		return fleet{}, err
 	}
-	vars, err := e.config.Variables.Read(ctx, t.App)
-	if err != nil {
-		return fleet{}, err
-	}
 	all, err := e.specs(t.App, n)
 	if err != nil {
 		return fleet{}, err
@@ -120,6 +116,10 @@ func (e *Local) find(ctx context.Context, t deploy.Target, n deploy.Number) (fle
 	for _, process := range p.Job.Manifest.Processes {
 		s, surplus := choose(all, process.Name)
 		if s == nil {
+			vars, err := e.config.Variables.Read(ctx, t.App)
+			if err != nil {
+				return fleet{}, err
+			}
 			if s, err = e.prepare(p, process, 1, vars); err != nil {
 				return fleet{}, err
 			}
