@@ -8,22 +8,11 @@ import (
 	"slipway/deploy"
 )
 
-// form reads what was sent.
-func form(r *http.Request) error {
-	if err := r.ParseForm(); err != nil {
-		return deploy.Reject(deploy.CodeUsage, "what was sent cannot be read")
-	}
-	return nil
-}
-
 // cancel ends a deployment that has not been switched.
 func (s *Site) cancel(w http.ResponseWriter, r *http.Request, who deploy.Caller) error {
 	n, err := numberOf(r)
 	if err == nil {
-		err = form(r)
-	}
-	if err == nil {
-		err = s.Control.Cancel(r.Context(), who, n, r.PostForm.Get("reason"))
+		err = s.Control.Cancel(r.Context(), who, n, r.PostFormValue("reason"))
 	}
 	if err != nil {
 		return err
@@ -35,19 +24,16 @@ func (s *Site) cancel(w http.ResponseWriter, r *http.Request, who deploy.Caller)
 // markRegression says that a deployment had broken something.
 func (s *Site) markRegression(w http.ResponseWriter, r *http.Request, who deploy.Caller) error {
 	n, err := numberOf(r)
-	if err == nil {
-		err = form(r)
-	}
 	if err != nil {
 		return err
 	}
 	fixedBy := int64(0)
-	if text := strings.TrimSpace(r.PostForm.Get("fixed_by")); text != "" {
+	if text := strings.TrimSpace(r.PostFormValue("fixed_by")); text != "" {
 		if fixedBy, err = strconv.ParseInt(text, 10, 64); err != nil || fixedBy <= 0 {
 			return deploy.Reject(deploy.CodeUsage, "%.20q is no number of a deployment", text)
 		}
 	}
-	if _, err := s.Control.MarkRegression(r.Context(), who, n, r.PostForm.Get("reason"), deploy.Number(fixedBy)); err != nil {
+	if _, err := s.Control.MarkRegression(r.Context(), who, n, r.PostFormValue("reason"), deploy.Number(fixedBy)); err != nil {
 		return err
 	}
 	s.done(w, r, who, address(n), "deployment "+n.String()+" is marked as a regression.")

@@ -131,6 +131,7 @@ func TestActions(t *testing.T) {
 		{"/deployments/43/regression", url.Values{"reason": {"prices"}}, 303, "/deployments/43", "regression 43 prices 0"},
 		{"/deployments/43/regression", url.Values{"fixed_by": {"fifty"}}, 400, "", ""},
 		{"/deployments/43/cancel", url.Values{"reason": {strings.Repeat("x", maxForm)}}, 400, "", ""},
+		{"/apps/shop/redeploy", url.Values{"of": {"43"}, "reason": {strings.Repeat("x", maxForm)}}, 400, "", ""},
 	} {
 		w.change(func() { w.done = nil })
 		res, body := answer(t, request(t, http.MethodPost, server.URL+c.action, c.form))

@@ -108,6 +108,20 @@ func (s *Site) nothing(http.ResponseWriter, *http.Request, deploy.Caller) error 
 // maxForm bounds what is sent by a form, in bytes.
 const maxForm = 64 << 10
 
+// form reads what was sent, all of it or nothing: who asks for a field must not take one that was cut off for
+// one that was left empty.
+func form(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	err := r.ParseForm()
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
+		return deploy.Reject(deploy.CodeUsage, "what was sent is longer than %d KiB", maxForm>>10)
+	}
+	if err != nil {
+		return deploy.Reject(deploy.CodeUsage, "what was sent cannot be read")
+	}
+	return nil
+}
+
 // signedIn lets through who is signed in; others are sent to the page where one signs in.
 func (s *Site) signedIn(do action) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -116,8 +130,10 @@ func (s *Site) signedIn(do action) http.Handler {
 			s.toSignIn(w, r)
 			return
 		}
+		if err == nil && r.Method == http.MethodPost {
+			err = form(w, r)
+		}
 		if err == nil {
-			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 			err = do(w, r, who)
 		}
 		if err != nil && r.Context().Err() == nil {
