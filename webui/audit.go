@@ -81,7 +81,7 @@ const verifyTime = 10 * time.Minute
 
 // verify reads the whole audit log now, and leads to what was found.
 func (s *Site) verify(w http.ResponseWriter, r *http.Request, who deploy.Caller) error {
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(verifyTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := giveTime(w, verifyTime); err != nil {
 		return err
 	}
 	report, err := s.Control.VerifyChain(r.Context(), who)
@@ -179,32 +179,23 @@ func (s *Site) auditExport(w http.ResponseWriter, r *http.Request, who deploy.Ca
 	if err != nil {
 		return err
 	}
-	f.Limit, f.After = exportRows, 0
-	found, err := s.Control.Events(r.Context(), who, f)
-	if err != nil {
-		return err
-	}
-	attached(w, "application/jsonl; charset=utf-8", "audit.jsonl")
-	out := json.NewEncoder(w)
-	for len(found) > 0 {
-		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(exportTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return err
+	f.Limit, f.After = fileRows, 0
+	next := func(last *deploy.Event) ([]deploy.Event, error) {
+		if last != nil {
+			f.Before = last.Sequence
 		}
+		return s.Control.Events(r.Context(), who, f)
+	}
+	out := json.NewEncoder(w)
+	return sendFile(s, w, r, fileName{"audit.jsonl", "application/jsonl; charset=utf-8"}, next, func(found []deploy.Event) error {
 		for _, e := range found {
 			line := exported{e.Sequence, e.ID, e.Type, e.At.UTC(), e.Actor, e.App, e.Environment, e.Ref, e.Old, e.New, e.Deployment, e.Stage, e.Outcome, e.Reason, e.Data}
-			if out.Encode(line) != nil {
-				return nil // a reader who has gone is nobody's error
+			if err := out.Encode(line); err != nil {
+				return err
 			}
 		}
-		if len(found) < exportRows {
-			return nil
-		}
-		f.Before = found[len(found)-1].Sequence
-		if found, err = s.Control.Events(r.Context(), who, f); err != nil {
-			s.cutOff(r, err)
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // joined writes names for people.

@@ -171,58 +171,28 @@ func clockTime(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-const (
-	// exportRows is how many rows an export reads at once.
-	exportRows = 1000
-	// exportTime is how long a reader may take for so many rows.
-	exportTime = time.Minute
-)
-
-// historyCSV sends what fits the filter, the newest first, as it is read.
+// historyCSV sends what fits the filter, the newest first.
 func (s *Site) historyCSV(w http.ResponseWriter, r *http.Request, who deploy.Caller) error {
 	f, err := filterOf(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	f.Limit, f.After = exportRows, 0
-	found, err := s.Control.Deployments(r.Context(), who, f)
-	if err != nil {
-		return err
+	f.Limit, f.After = fileRows, 0
+	next := func(last *deploy.Deployment) ([]deploy.Deployment, error) {
+		if last != nil {
+			f.Before = last.Number
+		}
+		return s.Control.Deployments(r.Context(), who, f)
 	}
 	out := csv.NewWriter(w)
-	attached(w, "text/csv; charset=utf-8", "deployments.csv")
 	_ = out.Write(csvHead()) // an error stays in the writer
-	for len(found) > 0 {
-		if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(exportTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return err
-		}
+	return sendFile(s, w, r, fileName{"deployments.csv", "text/csv; charset=utf-8"}, next, func(found []deploy.Deployment) error {
 		for _, d := range found {
 			_ = out.Write(csvRow(d))
 		}
-		if out.Flush(); out.Error() != nil || len(found) < exportRows {
-			return nil // a reader who has gone is nobody's error
-		}
-		f.Before = found[len(found)-1].Number
-		if found, err = s.Control.Deployments(r.Context(), who, f); err != nil {
-			s.cutOff(r, err)
-		}
-	}
-	out.Flush()
-	return nil
-}
-
-// attached makes a browser keep an answer as a file.
-func attached(w http.ResponseWriter, kind, name string) {
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-}
-
-// cutOff ends an answer in the middle, so that nobody takes it for whole.
-func (s *Site) cutOff(r *http.Request, err error) {
-	if r.Context().Err() == nil {
-		s.Logger.Error("an export was cut off", "path", r.URL.Path, "error", err)
-	}
-	panic(http.ErrAbortHandler)
+		out.Flush()
+		return out.Error()
+	})
 }
 
 func csvHead() []string {

@@ -62,7 +62,7 @@ func whole(w http.ResponseWriter, r *http.Request, path string) error {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(fileTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := giveTime(w, fileTime); err != nil {
 		return err
 	}
 	http.ServeContent(w, r, "", info.ModTime(), f)
