@@ -35,10 +35,13 @@ func (f filter) read(db *gorm.DB) ([]deploymentRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.Revision != "" {
+		return f.ofRevision(db, apps)
+	}
 	if f.Text != "" {
 		return f.search(db, apps)
 	}
-	if !apps.all && len(apps.ids) > 1 && f.Revision == "" {
+	if !apps.all && len(apps.ids) > 1 {
 		rows, whole, err := f.among(db, apps, nil, f.leading(db))
 		if err != nil || whole {
 			return rows, err
@@ -46,6 +49,22 @@ func (f filter) read(db *gorm.DB) ([]deploymentRow, error) {
 	}
 	var rows []deploymentRow
 	err = f.page(db, apps, pageSize(f.Limit)).Find(&rows).Error
+	return rows, err
+}
+
+// ofRevision returns the page of the deployments of the revisions that begin so. They are few, whatever else is
+// asked for, so they are found by that alone.
+func (f filter) ofRevision(db *gorm.DB, apps selection) ([]deploymentRow, error) {
+	words := sought(f.Text)
+	if f.Text != "" && len(words) == 0 {
+		return nil, nil // a text without words is in no deployment
+	}
+	found := db.Model(&deploymentRow{}).Select("number").
+		Where("new_oid >= ? AND new_oid < ?", f.Revision, f.Revision+"g"). // no digit comes after f
+		Order("number " + f.order())
+	var rows []deploymentRow
+	err := having(f.on(of(apps, chosen(db, found)), true), words).
+		Order("deployments.number " + f.order()).Limit(pageSize(f.Limit)).Find(&rows).Error
 	return rows, err
 }
 
@@ -92,7 +111,7 @@ func scope(db *gorm.DB, name deploy.AppName, s deploy.Scope) (selection, error) 
 // once; for more apps the newest deployments are looked through instead.
 const appsAtOnce = 50
 
-// page selects the first so many of the deployments of the apps that fit, but for the text.
+// page selects the first so many of the deployments of the apps that fit, but for the text and the revision.
 func (f filter) page(db *gorm.DB, of selection, limit int) *gorm.DB {
 	page := func(where string, args ...any) *gorm.DB {
 		return f.on(db.Model(&deploymentRow{}).Where(where, args...), false).Order("number " + f.order()).Limit(limit)
@@ -144,14 +163,11 @@ func (f filter) conditions() []condition {
 
 // on adds the conditions that are not about apps. found is whether the rows are found by something else.
 func (f filter) on(q *gorm.DB, found bool) *gorm.DB {
-	if f.Revision != "" {
-		q = q.Where("new_oid >= ? AND new_oid < ?", f.Revision, f.Revision+"g") // no digit comes after f
-	}
 	for i, c := range f.conditions() {
 		// SQLite knows nothing of how many rows there are of a value. A plus keeps it from an index.
 		// There is an index of both, with and without the app.
 		together := i == 1 && f.User != "" && !f.Bypassed && (f.Code == "" || f.FailedStage == "")
-		if (found || i > 0 && !together || f.Revision != "") && q.Name() == string(dialectSQLite) {
+		if (found || i > 0 && !together) && q.Name() == string(dialectSQLite) {
 			c.is = "+" + c.is
 		}
 		q = c.on(q)
