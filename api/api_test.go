@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -77,6 +78,32 @@ func TestPages(t *testing.T) {
 	}
 	if len(numbers) != 7 || numbers[0] != 7 || numbers[6] != 1 {
 		t.Errorf("the pages hold %v", numbers)
+	}
+}
+
+// TestRevisionFilter: a revision may be shortened, as git does it.
+func TestRevisionFilter(t *testing.T) {
+	w := newWorld(t)
+	w.app("shop")
+	for n, id := range map[deploy.Number]string{1: "3f2c9e1", 2: "3f2c9e2", 3: "3f2d000"} {
+		w.record(deploy.Event{Type: deploy.EventDeploymentQueued, App: "shop", Deployment: n}.WithData(deploy.Deployment{
+			Number: n, App: "shop", Environment: deploy.Production, New: deploy.OID(id + strings.Repeat("0", 33)),
+		}))
+	}
+	token := w.token(operator(), deploy.RoleViewer, "")
+	for id, want := range map[string]string{
+		"3f2d": "[3]", "3F2D": "[3]", "3f2c9e1": "[1]", "3f2c9e1" + strings.Repeat("0", 33): "[1]", "3f2c": "[2 1]", "3f2c9e1f": "[]", strings.Repeat("0", 64): "[]",
+	} {
+		numbers := []int64{}
+		for _, d := range read[api.DeploymentList](t, w.want(200, token, "GET", "/api/v1/deployments?revision="+id, "")).Items {
+			numbers = append(numbers, d.Number)
+		}
+		if got := fmt.Sprint(numbers); got != want {
+			t.Errorf("of %s there are %s, want %s", id, got, want)
+		}
+	}
+	for _, id := range []string{"3f2", "main", strings.Repeat("0", 65), "3f2c%25"} {
+		w.want(400, token, "GET", "/api/v1/deployments?revision="+id, "")
 	}
 }
 

@@ -15,11 +15,19 @@ func (h handlers) GetQueue(ctx context.Context, _ GetQueueRequestObject) (GetQue
 
 func (h handlers) ListDeployments(ctx context.Context, r ListDeploymentsRequestObject) (ListDeploymentsResponseObject, error) {
 	p := r.Params
-	found, err := h.control.Deployments(ctx, callerOf(ctx), deploy.DeploymentFilter{
+	f := deploy.DeploymentFilter{
 		App: deploy.AppName(p.App), User: deploy.UserName(p.User), Status: deploy.Status(p.Status), FailedStage: deploy.StageName(p.FailedStage),
-		Code: deploy.Code(p.Code), Revision: deploy.OID(p.Revision), Ref: deploy.RefName(p.Ref), Bypassed: p.Bypassed, Text: p.Text,
+		Code: deploy.Code(p.Code), Ref: deploy.RefName(p.Ref), Bypassed: p.Bypassed, Text: p.Text,
 		Since: p.Since, Until: p.Until, Before: deploy.Number(p.Before), Limit: p.Limit + 1,
-	})
+	}
+	if p.Revision != "" {
+		revision, err := deploy.ParseOIDPrefix(p.Revision)
+		if err != nil {
+			return nil, deploy.Reject(deploy.CodeUsage, "%v", err)
+		}
+		f.Revision = revision
+	}
+	found, err := h.control.Deployments(ctx, callerOf(ctx), f)
 	if err != nil {
 		return nil, err
 	}

@@ -896,8 +896,10 @@ type ListDeploymentsParams struct {
 	Status      StatusParam      `form:"status,omitempty" json:"status,omitempty,omitzero"`
 	FailedStage FailedStageParam `form:"failedStage,omitempty" json:"failedStage,omitempty,omitzero"`
 	Code        CodeParam        `form:"code,omitempty" json:"code,omitempty,omitzero"`
-	Revision    RevisionParam    `form:"revision,omitempty" json:"revision,omitempty,omitzero"`
-	Ref         RefParam         `form:"ref,omitempty" json:"ref,omitempty,omitzero"`
+
+	// Revision Its id, or 4 or more of the hexadecimal digits that it begins with, as git shortens them. If several begin so, it is all of them.
+	Revision RevisionParam `form:"revision,omitempty" json:"revision,omitempty,omitzero"`
+	Ref      RefParam      `form:"ref,omitempty" json:"ref,omitempty,omitzero"`
 
 	// Bypassed Only those that went past the gate.
 	Bypassed BypassedParam `form:"bypassed,omitempty" json:"bypassed,omitempty,omitzero"`

@@ -19,6 +19,18 @@ func ParseOID(s string) (OID, error) {
 	return OID(s), nil
 }
 
+var oidPrefixPattern = pattern(`^[0-9a-f]{4,64}$`)
+
+// ParseOIDPrefix checks s as an object id that people may have shortened, to four digits at least and in either
+// case, as git takes them.
+func ParseOIDPrefix(s string) (OID, error) {
+	lower := strings.ToLower(s)
+	if !oidPrefixPattern().MatchString(lower) {
+		return "", fmt.Errorf("%.70q is not a revision's id, nor 4 or more of the hexadecimal digits that it begins with", s)
+	}
+	return OID(lower), nil
+}
+
 // IsZero tells whether o names no object: empty, or all zeros as git writes a missing ref.
 func (o OID) IsZero() bool { return strings.Trim(string(o), "0") == "" }
 

@@ -27,6 +27,14 @@ func TestParseOID(t *testing.T) {
 			t.Errorf("ParseOID(%q): %v", s, err)
 		}
 	}
+	for s, want := range map[string]OID{
+		"3f2c": "3f2c", "3F2C9e1": "3f2c9e1", strings.Repeat("A", 64): OID(strings.Repeat("a", 64)),
+		"3f2": "", "": "", "main": "", "3f2c%": "", "3f2c ": "", strings.Repeat("a", 65): "",
+	} {
+		if got, err := ParseOIDPrefix(s); got != want || (err == nil) != (want != "") {
+			t.Errorf("ParseOIDPrefix(%q) = %q, %v", s, got, err)
+		}
+	}
 	if !OID(strings.Repeat("0", 40)).IsZero() || !OID("").IsZero() || OID(strings.Repeat("a", 40)).IsZero() {
 		t.Error("IsZero is wrong")
 	}

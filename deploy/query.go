@@ -10,7 +10,7 @@ type DeploymentFilter struct {
 	Status      Status
 	FailedStage StageName
 	Code        Code
-	Revision    OID // or its beginning, as people shorten them; in small letters
+	Revision    OID // or its beginning: [ParseOIDPrefix]
 	Ref         RefName
 	Bypassed    bool      // only those that bypassed the gate
 	Text        string    // all its words are words of the reason or the commit's subject, in any order and case

@@ -70,7 +70,7 @@ func paged[T any](found []T, after, before bool) (page []T, newer, older bool) {
 
 // filterNames are the parameters of the history's filter.
 func filterNames() []string {
-	return []string{"app", "status", "stage", "user", "since", "until", "text", "bypassed"}
+	return []string{"app", "status", "stage", "user", "since", "until", "text", "revision", "bypassed"}
 }
 
 // only keeps the named parameters that have a value.
@@ -92,7 +92,7 @@ func moved(q url.Values, side, at string, names []string) string {
 func formOf(q url.Values, apps []deploy.AppName) FilterForm {
 	return FilterForm{
 		App: q.Get("app"), User: q.Get("user"), Status: q.Get("status"), Stage: q.Get("stage"), Since: q.Get("since"), Until: q.Get("until"),
-		Text: q.Get("text"), Bypassed: q.Get("bypassed") == "true", Apps: apps, Statuses: statuses(),
+		Text: q.Get("text"), Revision: q.Get("revision"), Bypassed: q.Get("bypassed") == "true", Apps: apps, Statuses: statuses(),
 		Stages: []deploy.StageName{deploy.StageCheckout, deploy.StageBuild, deploy.TestStage("unit"), deploy.StageRelease, deploy.StageSwitch, deploy.StageMonitor},
 	}
 }
@@ -112,12 +112,25 @@ func filterOf(q url.Values) (deploy.DeploymentFilter, error) {
 	if f.Status != "" && !slices.Contains(statuses(), f.Status) {
 		return f, deploy.Reject(deploy.CodeUsage, "%.40q is no verdict", f.Status)
 	}
-	var errs [4]error
+	var errs [5]error
 	f.Since, errs[0] = dayOf(q.Get("since"), 0)
 	f.Until, errs[1] = dayOf(q.Get("until"), 1)
 	f.Before, errs[2] = pageStart[deploy.Number](q.Get("before"))
 	f.After, errs[3] = pageStart[deploy.Number](q.Get("after"))
+	f.Revision, errs[4] = revisionOf(q.Get("revision"))
 	return f, errors.Join(errs[:]...)
+}
+
+// revisionOf is a revision's id or its beginning, as it was copied from somewhere; "" for none.
+func revisionOf(text string) (deploy.OID, error) {
+	if text = strings.TrimSpace(text); text == "" {
+		return "", nil
+	}
+	id, err := deploy.ParseOIDPrefix(text)
+	if err != nil {
+		err = deploy.Reject(deploy.CodeUsage, "%v", err)
+	}
+	return id, err
 }
 
 // pageStart is where in a list a page begins; zero for its beginning.
@@ -159,7 +172,7 @@ func apiQuery(f deploy.DeploymentFilter) string {
 	if f.Bypassed {
 		bypassed = "true"
 	}
-	return query("app", string(f.App), "user", string(f.User), "status", string(f.Status), "failedStage", string(f.FailedStage), "text", f.Text,
+	return query("app", string(f.App), "user", string(f.User), "status", string(f.Status), "failedStage", string(f.FailedStage), "text", f.Text, "revision", string(f.Revision),
 		"since", clockTime(f.Since), "until", clockTime(f.Until), "bypassed", bypassed)
 }
 

@@ -221,13 +221,21 @@ func TestHistory(t *testing.T) {
 	if link(page, "prev") != "" {
 		t.Error("there is a page before the first one")
 	}
-	for _, bad := range []string{"status=x", "since=yesterday", "before=0", "after=x"} {
+	for _, bad := range []string{"status=x", "since=yesterday", "before=0", "after=x", "revision=aaa"} {
 		has(t, boss.get(http.StatusBadRequest, "/deployments?"+bad), "No such filter")
 		boss.get(http.StatusBadRequest, "/deployments.csv?"+bad)
 	}
 	rows, err := csv.NewReader(strings.NewReader(boss.get(http.StatusOK, "/deployments.csv?app=shop"))).ReadAll()
 	if err != nil || len(rows) != 121 || rows[1][0] != "120" || rows[1][7] != "'=SUM(A1)" || rows[120][7] != "Change 1" {
 		t.Errorf("as CSV: %d rows, error %v", len(rows), err)
+	}
+	page = boss.get(http.StatusOK, "/deployments?revision=+AAAA")
+	if got := numbers(page); len(got) != 50 || !strings.Contains(link(page, "next"), "revision=") {
+		t.Errorf("of a revision that was shortened the page is %v, the next %q", got, link(page, "next"))
+	}
+	has(t, page, `name="revision" value=" AAAA"`, "/api/v1/deployments?revision=aaaa")
+	if got := numbers(boss.get(http.StatusOK, "/deployments?revision=aaab")); len(got) != 0 {
+		t.Errorf("of a revision that nobody pushed there are %v", got)
 	}
 	today := time.Now().UTC().Format(time.DateOnly)
 	if got := numbers(boss.get(http.StatusOK, "/deployments?since="+today+"&until="+today)); len(got) != 50 {

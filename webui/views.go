@@ -137,11 +137,11 @@ type HistoryPage struct {
 
 // FilterForm is the history's filter as its form shows it.
 type FilterForm struct {
-	App, User, Status, Stage, Since, Until, Text string
-	Bypassed                                     bool
-	Apps                                         []deploy.AppName
-	Statuses                                     []deploy.Status
-	Stages                                       []deploy.StageName
+	App, User, Status, Stage, Since, Until, Text, Revision string
+	Bypassed                                               bool
+	Apps                                                   []deploy.AppName
+	Statuses                                               []deploy.Status
+	Stages                                                 []deploy.StageName
 }
 
 // DeploymentRow is a line of the history.

@@ -18,6 +18,7 @@ import (
 func (c *commands) deployments(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
 	f := newFlags("deployments")
 	most := f.Int("n", 20, "")
+	revision := f.String("revision", "", "")
 	names, err := f.parse(args, 0, 1)
 	if err != nil {
 		return err
@@ -29,6 +30,11 @@ func (c *commands) deployments(ctx context.Context, who deploy.Caller, args []st
 	if len(names) == 1 {
 		if filter.App, err = appNamed(names[0]); err != nil {
 			return err
+		}
+	}
+	if *revision != "" {
+		if filter.Revision, err = deploy.ParseOIDPrefix(*revision); err != nil {
+			return usageError(err.Error())
 		}
 	}
 	page, err := c.control.Deployments(ctx, who, filter)
