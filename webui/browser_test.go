@@ -65,6 +65,26 @@ func TestPagesInBrowser(t *testing.T) {
 	}
 }
 
+// Where a chart of days is wider than the screen, its newest days are seen first, with the numbers beside them,
+// without any script.
+func TestNewestDaysAreSeen(t *testing.T) {
+	server := cannedSite(t)
+	tab := browsertest.Start(t).Open(t, browsertest.Views()[0])
+	tab.WithoutScripts()
+	tab.Go(server.URL + "/canned/stats")
+	if unseen := tab.Text(`[...document.querySelectorAll(".days")].filter((chart) => {
+		const box = chart.parentElement.getBoundingClientRect();
+		const seen = (shape) => { const r = shape.getBoundingClientRect(); return r.left >= box.left && r.right <= box.right + 1; };
+		const bars = chart.querySelectorAll("g"), number = chart.querySelector("text");
+		return chart.parentElement.scrollWidth <= box.width || !seen(number) || !seen([...bars].at(-1));
+	}).map((chart) => chart.getAttribute("aria-label")).join(", ")`); unseen != "" {
+		t.Errorf("on a phone the end is not seen of: %s", unseen)
+	}
+	if n := browsertest.Value[int](tab, `document.querySelectorAll(".days").length`); n != 3 {
+		t.Errorf("there are %d charts of days and weeks, want 3", n)
+	}
+}
+
 // All that can be done by a pointer can be done by the keyboard, and where one is can be seen.
 func TestKeyboard(t *testing.T) {
 	server := cannedSite(t)

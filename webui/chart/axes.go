@@ -10,7 +10,7 @@ import (
 const (
 	plotWidth  = 720
 	plotHeight = 180
-	leftRoom   = 28 // at least, for the numbers of the vertical axis
+	sideRoom   = 28 // at least, for the numbers of the vertical axis
 	widest     = 72 // bar
 	signRoom   = 12 // that a mark needs, in width and in height
 	letter     = 7  // the width of a letter, rather too much
@@ -34,7 +34,8 @@ func (a Axis) write(v float64) string {
 }
 
 // Bars draws a stack of bars for each label, the first series lowest. Each bar has its label and values as
-// its tooltip.
+// its tooltip. Labels that are no names are days or the like, the newest last: the numbers of the vertical axis
+// stand there, so that whoever sees only the end of a wide chart sees them, too.
 func Bars(name string, axis Axis, series ...Series) template.HTML {
 	count := len(axis.Labels)
 	top := 0.0
@@ -49,8 +50,8 @@ func Bars(name string, axis Axis, series ...Series) template.HTML {
 	if !axis.Names {
 		class += " days"
 	}
-	d, scale := axes(class, name, axis, top)
-	step := (plotWidth - d.left) / max(1, float64(count))
+	d, scale := axes(class, name, axis, top, !axis.Names)
+	step := (d.right - d.left) / max(1, float64(count))
 	for i, label := range axis.Labels {
 		y, tip := scale(0), label
 		stack := &drawing{}
@@ -95,22 +96,22 @@ func Lines(name string, axis Axis, limit float64, limitName string, series ...Se
 	if !math.IsNaN(limit) {
 		top = max(top, limit*1.15)
 	}
-	d, scale := axes("lines", name, axis, top)
-	step := (plotWidth - d.left) / max(1, float64(len(axis.Labels)-1))
+	d, scale := axes("lines", name, axis, top, false)
+	step := (d.right - d.left) / max(1, float64(len(axis.Labels)-1))
 	for _, s := range series {
 		d.path(s, func(i int, v float64) (x, y float64) { return d.left + float64(i)*step, scale(v) })
 	}
 	if !math.IsNaN(limit) { // over the lines: its name has a rim that keeps them off
 		y := scale(limit)
-		fmt.Fprintf(d, `<path class="limit" d="M%s %sH%d"/><text class="limit" x="%s" y="%s">%s</text>`,
-			num(d.left), num(y), plotWidth, num(d.left+6), num(y-5), template.HTMLEscapeString(limitName))
+		fmt.Fprintf(d, `<path class="limit" d="M%s %sH%s"/><text class="limit" x="%s" y="%s">%s</text>`,
+			num(d.left), num(y), num(d.right), num(d.left+6), num(y-5), template.HTMLEscapeString(limitName))
 	}
 	d.labels(axis, func(i int) float64 { return d.left + float64(i)*step })
 	return d.end()
 }
 
-// axes draws the horizontal lines with their numbers and returns where a value is.
-func axes(class, name string, axis Axis, top float64) (*drawing, func(float64) float64) {
+// axes draws the horizontal lines with their numbers, at their end or before them, and returns where a value is.
+func axes(class, name string, axis Axis, top float64, atEnd bool) (*drawing, func(float64) float64) {
 	d := begin(class, name, plotWidth, plotHeight)
 	step := round(top)
 	if axis.Write == nil {
@@ -124,14 +125,20 @@ func axes(class, name string, axis Axis, top float64) (*drawing, func(float64) f
 	scale := func(v float64) float64 {
 		return plotHeight - d.low - v/top*(plotHeight-d.low-topRoom)
 	}
-	d.left = leftRoom
+	room := float64(sideRoom)
 	for v := 0.0; v <= top+step/2; v += step {
-		d.left = max(d.left, float64(len([]rune(axis.write(v)))*letter+10))
+		room = max(room, float64(len([]rune(axis.write(v)))*letter+10))
+	}
+	d.left, d.right = room, plotWidth
+	x, anchor := room-6, "end"
+	if atEnd {
+		d.left, d.right = 0, plotWidth-room
+		x, anchor = d.right+6, "start"
 	}
 	for v := 0.0; v <= top+step/2; v += step {
 		y := scale(v)
-		fmt.Fprintf(d, `<path class="grid" d="M%s %sH%d"/><text x="%s" y="%s" text-anchor="end">%s</text>`,
-			num(d.left), num(y), plotWidth, num(d.left-6), num(y+4), template.HTMLEscapeString(axis.write(v)))
+		fmt.Fprintf(d, `<path class="grid" d="M%s %sH%s"/><text x="%s" y="%s" text-anchor="%s">%s</text>`,
+			num(d.left), num(y), num(d.right), num(x), num(y+4), anchor, template.HTMLEscapeString(axis.write(v)))
 	}
 	return d, scale
 }
@@ -156,7 +163,7 @@ func (d *drawing) labels(axis Axis, at func(int) float64) {
 	for _, l := range axis.Labels {
 		longest = max(longest, len([]rune(l)))
 	}
-	room := max(1, (plotWidth-int(d.left))/(longest*letter+14))
+	room := max(1, int(d.right-d.left)/(longest*letter+14))
 	every := max(1, (len(axis.Labels)+room-1)/room)
 	for i, l := range axis.Labels {
 		y := plotHeight - d.low + lowRoom - 6
@@ -164,7 +171,7 @@ func (d *drawing) labels(axis Axis, at func(int) float64) {
 			y += nameRoom
 		}
 		if axis.Names || i%every == 0 {
-			fmt.Fprintf(d, `<text x="%s" y="%s" text-anchor="middle">%s</text>`, num(min(at(i), plotWidth-float64(longest)*letter/2)), num(y), template.HTMLEscapeString(l))
+			fmt.Fprintf(d, `<text x="%s" y="%s" text-anchor="middle">%s</text>`, num(min(max(at(i), float64(len([]rune(l))*letter)/2), plotWidth-float64(longest)*letter/2)), num(y), template.HTMLEscapeString(l))
 		}
 	}
 }

@@ -25,8 +25,8 @@ type Series struct {
 // drawing collects the elements of one SVG.
 type drawing struct {
 	strings.Builder
-	left float64 // where the plot begins, of a chart with axes
-	low  float64 // what is below it
+	left, right float64 // where the plot begins and ends, of a chart with axes
+	low         float64 // what is below it
 }
 
 // begin opens the picture. Its user units are pixels at its natural size; the stylesheet may scale it.
