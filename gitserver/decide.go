@@ -1,6 +1,7 @@
 package gitserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,10 +49,10 @@ func (p *push) procReceive(base context.Context, call *hook.Call) error {
 		named[u.Ref]++
 	}
 	for i, u := range q.updates {
-		d.results[i] = result{update: u, reason: d.refusal(u, named[u.Ref])}
+		d.results[i] = result{update: u, refused: d.unfit(u, named[u.Ref])}
 	}
-	if reason := d.forbidden(); reason != "" {
-		d.refuseAll(reason)
+	if refused := d.forbidden(); refused != nil {
+		d.refuseAll(refused)
 	}
 	err = p.session.server.config.Repos.SyncObjects(p.app.Name)
 	switch {
@@ -66,7 +67,7 @@ func (p *push) procReceive(base context.Context, call *hook.Call) error {
 	}
 	printed.finish()
 	if err != nil {
-		d.refuseAll("internal error")
+		d.refuseAll(internalError())
 	}
 	d.recordRefusals()
 	if err != nil {
@@ -75,10 +76,8 @@ func (p *push) procReceive(base context.Context, call *hook.Call) error {
 	return writeResults(call.Stdout(), d.results)
 }
 
-const notAnyMore = "you may not push here any more"
-
-// forbidden says why the pusher may not push any more, or "": sending a pack takes time.
-func (d *decision) forbidden() string {
+// forbidden says why the pusher may not push any more, or nil: sending a pack takes time.
+func (d *decision) forbidden() *deploy.Rejection {
 	directory := d.session.server.config.Directory
 	user, err := directory.UserByKey(d.ctx, d.session.caller.Pusher.Fingerprint)
 	var role deploy.Role
@@ -89,10 +88,10 @@ func (d *decision) forbidden() string {
 	case err != nil && !errors.Is(err, deploy.ErrNotFound):
 		return d.fault("looking up the pusher again", err)
 	case err != nil || user.Name != d.session.caller.User.Name || !deploy.Allows(user.Role, role, deploy.RightPush):
-		return notAnyMore
+		return deploy.Reject(deploy.CodeForbidden, "you may not push here any more")
 	}
 	d.session.caller.Pusher.Admin = user.Role == deploy.RoleAdmin
-	return ""
+	return nil
 }
 
 // whilePusherWaits returns a context that ends with the server, or when the pusher has gone who would
@@ -114,33 +113,33 @@ func (p *push) gated() deploy.RefName {
 	return p.app.GatedRef
 }
 
-// refusal says what is wrong with an update of a ref that is named so many times, or "".
-func (d *decision) refusal(u deploy.RefUpdate, times int) string {
+// unfit says what is wrong with an update of a ref that is named so many times, or nil.
+func (d *decision) unfit(u deploy.RefUpdate, times int) *deploy.Rejection {
 	gated := d.gated()
 	switch {
 	case times > 1:
-		return "named twice in one push"
+		return deploy.Reject(deploy.CodeUsage, "named twice in one push")
 	case repo.CheckRefName(u.Ref) != nil:
-		return "not a ref name"
+		return deploy.Reject(deploy.CodeUsage, "not a ref name")
 	case u.Ref == gated && u.New.IsZero():
-		return fmt.Sprintf("%s is what production runs and cannot be deleted", gated.Short())
+		return deploy.Reject(deploy.CodeDelete, "%s is what production runs and cannot be deleted", gated.Short())
 	case strings.HasPrefix(string(u.Ref), string(gated)+"/") || strings.HasPrefix(string(gated), string(u.Ref)+"/"):
-		return fmt.Sprintf("the name is in the way of the gated branch %s", gated.Short())
+		return deploy.Reject(deploy.CodeUsage, "the name is in the way of the gated branch %s", gated.Short())
 	case strings.HasPrefix(string(u.Ref), "refs/slipway/"):
-		return "refs/slipway is the server's own"
+		return deploy.Reject(deploy.CodeUsage, "refs/slipway is the server's own")
 	}
-	return ""
+	return nil
 }
 
 // oneByOne lets each update stand for itself.
 func (d *decision) oneByOne() {
-	d.store(d.indexes(func(r result) bool { return r.reason == "" && r.update.Ref != d.gated() }))
-	for _, i := range d.indexes(func(r result) bool { return r.reason == "" && r.update.Ref == d.gated() }) {
-		offer, reason := d.offer(d.results[i].update)
-		if reason == "" {
-			reason = d.admit(i, offer)
+	d.store(d.indexes(func(r result) bool { return r.refused == nil && r.update.Ref != d.gated() }))
+	for _, i := range d.indexes(func(r result) bool { return r.refused == nil && r.update.Ref == d.gated() }) {
+		offer, refused := d.offer(i)
+		if refused == nil {
+			refused = d.admit(i, offer)
 		}
-		d.results[i].reason = reason
+		d.results[i].refused = refused
 	}
 }
 
@@ -148,36 +147,36 @@ func (d *decision) oneByOne() {
 // move, for as long as the gate takes.
 func (d *decision) together() {
 	if len(d.updates) != d.commands.count() {
-		d.refuseAll("another ref of this atomic push is refused")
+		d.refuseAll(deploy.Reject(deploy.CodeUsage, "another ref of this atomic push is refused"))
 		return
 	}
 	var offer *deploy.Offer
 	gate := -1
 	for i, r := range d.results {
-		if r.reason == "" && r.update.Ref == d.gated() {
-			o, reason := d.offer(r.update)
-			gate, offer, d.results[i].reason = i, &o, reason
+		if r.refused == nil && r.update.Ref == d.gated() {
+			o, refused := d.offer(i)
+			gate, offer, d.results[i].refused = i, &o, refused
 		}
 	}
 	if d.anyRefused() {
-		d.refuseAll(atomicFailed)
+		d.refuseBeside()
 		return
 	}
 	others := d.indexes(func(r result) bool { return r.update.Ref != d.gated() })
 	if gate >= 0 && slices.ContainsFunc(others, func(i int) bool { return d.updates[i].New.IsZero() }) {
-		d.refuseAll("an atomic push cannot delete refs beside the gated branch: delete them in a push of their own")
+		d.refuseAll(deploy.Reject(deploy.CodeUsage, "an atomic push cannot delete refs beside the gated branch: delete them in a push of their own"))
 		return
 	}
-	transaction, reason := d.prepare(others)
-	if reason != "" {
-		d.refuseAll(reason)
+	transaction, refused := d.prepare(others)
+	if refused != nil {
+		d.refuseAll(refused)
 		return
 	}
 	defer func() { _ = transaction.Abort() }()
 	if gate >= 0 {
-		if reason := d.admit(gate, *offer); reason != "" {
-			d.results[gate].reason = reason
-			d.refuseAll(atomicFailed)
+		if refused := d.admit(gate, *offer); refused != nil {
+			d.results[gate].refused = refused
+			d.refuseBeside()
 			return
 		}
 	}
@@ -195,17 +194,23 @@ func (d *decision) indexes(include func(result) bool) []int {
 }
 
 func (d *decision) anyRefused() bool {
-	return slices.ContainsFunc(d.results, func(r result) bool { return r.reason != "" })
+	return slices.ContainsFunc(d.results, func(r result) bool { return r.refused != nil })
 }
 
-// atomicFailed is why those refs are refused that had to share the fate of another one.
-const atomicFailed = "atomic push failed"
-
 // refuseAll refuses what is not refused yet.
-func (d *decision) refuseAll(reason string) {
+func (d *decision) refuseAll(r *deploy.Rejection) {
 	for i := range d.results {
-		if d.results[i].reason == "" {
-			d.results[i].reason = reason
+		if d.results[i].refused == nil {
+			d.results[i].refused = r
+		}
+	}
+}
+
+// refuseBeside refuses those that have to share the fate of one that is refused, with which they are recorded.
+func (d *decision) refuseBeside() {
+	for i := range d.results {
+		if d.results[i].refused == nil {
+			d.results[i].refused, d.results[i].recorded = deploy.Reject(deploy.CodeUsage, "atomic push failed"), true
 		}
 	}
 }
@@ -213,14 +218,15 @@ func (d *decision) refuseAll(reason string) {
 // manifest is the file that the gate reads of every offer.
 const manifest = "slipway.toml"
 
-// offer makes an update of the gated ref an offer, unless it is refused early.
-func (d *decision) offer(u deploy.RefUpdate) (deploy.Offer, string) {
-	if reason := d.badOptions(); reason != "" {
-		return deploy.Offer{}, reason
+// offer makes the update of the gated ref at index i an offer, unless it is refused early.
+func (d *decision) offer(i int) (deploy.Offer, *deploy.Rejection) {
+	if refused := d.badOptions(); refused != nil {
+		return deploy.Offer{}, refused
 	}
+	u := d.updates[i]
 	commit, revision, err := d.reader.Open(d.ctx, u.New, manifest)
 	if errors.Is(err, repo.ErrNotCommit) {
-		return deploy.Offer{}, "not a commit"
+		return deploy.Offer{}, deploy.Reject(deploy.CodeUsage, "not a commit")
 	}
 	if err != nil {
 		return deploy.Offer{}, d.fault("reading the pushed commit", err)
@@ -228,43 +234,40 @@ func (d *decision) offer(u deploy.RefUpdate) (deploy.Offer, string) {
 	offer := deploy.Offer{App: d.app.Name, Update: u, Pusher: d.session.caller.Pusher, Options: d.options, Commit: commit, Revision: revision}
 	err = d.check(offer)
 	if rejection, ok := deploy.AsRejection(err); ok {
-		d.heard(u.Ref)
+		d.results[i].recorded = true // by the gate
 		d.explain(rejection)
-		return offer, lineOf(rejection)
+		return offer, rejection
 	}
 	if err != nil {
 		return offer, d.fault("checking an offer", err)
 	}
-	return offer, ""
+	return offer, nil
 }
 
-// badOptions says what is wrong with the push options, or "".
-func (d *decision) badOptions() string {
+// badOptions says what is wrong with the push options, or nil.
+func (d *decision) badOptions() *deploy.Rejection {
 	bytes := 0
 	for _, o := range d.options {
 		bytes += len(o)
 		if strings.ContainsFunc(o, unicode.IsControl) {
-			return "a push option holds control characters"
+			return deploy.Reject(deploy.CodeUsage, "a push option holds control characters")
 		}
 	}
 	if len(d.options) > maxOptions || bytes > maxOptionBytes {
-		return "too many push options"
+		return deploy.Reject(deploy.CodeUsage, "too many push options")
 	}
-	return ""
+	return nil
 }
 
-// admit waits for the gate's answer to the offer at index i; "" means that the ref has moved.
-func (d *decision) admit(i int, offer deploy.Offer) string {
+// admit waits for the gate's answer to the offer at index i; nil means that the ref has moved.
+func (d *decision) admit(i int, offer deploy.Offer) *deploy.Rejection {
 	if d.ctx.Err() != nil {
-		return "canceled: " + context.Cause(d.ctx).Error()
+		return d.canceled()
 	}
-	d.results[i].heard = true
+	d.results[i].recorded = true // by the gate
 	answer := d.ask(offer)
 	if !answer.Accepted {
-		if answer.Line == "" {
-			answer.Line = "rejected"
-		}
-		return answer.Line
+		return &deploy.Rejection{Line: cmp.Or(answer.Line, "rejected")}
 	}
 	repos := d.session.server.config.Repos
 	if move, ok := repos.LastMove(d.app.Name, offer.Update.Ref, offer.Update.New); ok && !move.Old.IsZero() && move.Old != offer.Update.Old {
@@ -272,7 +275,7 @@ func (d *decision) admit(i int, offer deploy.Offer) string {
 		ancestor, err := offer.Revision.DescendsFrom(context.WithoutCancel(d.ctx), move.Old)
 		d.results[i].was, d.results[i].forced = move.Old, err == nil && !ancestor
 	}
-	return ""
+	return nil
 }
 
 // check calls the gate; one that panics has a fault.
@@ -290,7 +293,7 @@ func (d *decision) ask(offer deploy.Offer) (answer deploy.Answer) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.session.server.logger.Error("panic in the gate", "app", d.app.Name, "revision", offer.Update.New, "panic", p)
-			answer = deploy.Answer{Line: "internal error"}
+			answer = deploy.Answer{Line: internalError().Message}
 		}
 	}()
 	return d.session.server.config.Gate.Admit(d.ctx, offer, d.progress)
@@ -316,10 +319,23 @@ func lineOf(r *deploy.Rejection) string {
 }
 
 // fault logs what went wrong on our side and returns what the pusher may know of it.
-func (d *decision) fault(doing string, err error) string {
+func (d *decision) fault(doing string, err error) *deploy.Rejection {
 	if d.ctx.Err() != nil {
-		return "canceled: " + context.Cause(d.ctx).Error()
+		return d.canceled()
 	}
 	d.session.server.logger.Error(doing, "app", d.app.Name, "user", d.session.caller.User.Name, "error", err)
-	return "internal error"
+	return internalError()
+}
+
+// canceled says why a decision is not made whose context has ended.
+func (d *decision) canceled() *deploy.Rejection {
+	cause, code := context.Cause(d.ctx), deploy.CodeCanceled
+	if errors.Is(cause, errShutdown) {
+		code = deploy.CodeUnavailable
+	}
+	return deploy.Reject(code, "canceled: %v", cause)
+}
+
+func internalError() *deploy.Rejection {
+	return deploy.Reject(deploy.CodeUnavailable, "internal error")
 }

@@ -145,7 +145,7 @@ func FuzzReadRequest(f *testing.F) {
 		}
 		results := make([]result, len(q.updates))
 		for i, u := range q.updates {
-			results[i] = result{update: u, reason: "no\nok " + string(u.Ref)}
+			results[i] = result{update: u, refused: deploy.Reject(deploy.CodeUsage, "no\nok %s", u.Ref)}
 		}
 		var out strings.Builder
 		if err := writeResults(&out, results); err == nil && strings.Contains(out.String(), "\nok ") {

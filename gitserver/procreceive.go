@@ -117,9 +117,10 @@ func parseUpdate(line string) (deploy.RefUpdate, error) {
 
 // result is the answer to one update.
 type result struct {
-	update deploy.RefUpdate
-	reason string // why not; "" for ok
-	heard  bool   // the gate has heard of it, and records what becomes of it
+	update  deploy.RefUpdate
+	refused *deploy.Rejection // why not; nil for ok
+	// recorded is whether somebody else records that it is refused: the gate, or another one whose fate it shares.
+	recorded bool
 	// was is what the ref really was, if the pusher did not know; forced tells whether it was lost.
 	was    deploy.OID
 	forced bool
@@ -130,8 +131,8 @@ func writeResults(w io.Writer, results []result) error {
 	buffered := bufio.NewWriter(w)
 	packets := pktline.NewWriter(buffered)
 	for _, r := range results {
-		if r.reason != "" {
-			if err := packets.String("ng " + string(r.update.Ref) + " " + repo.Printable(r.reason, 300)); err != nil {
+		if r.refused != nil {
+			if err := packets.String("ng " + string(r.update.Ref) + " " + repo.Printable(lineOf(r.refused), 300)); err != nil {
 				return fmt.Errorf("writing answers: %w", err)
 			}
 			continue

@@ -24,7 +24,7 @@ type push struct {
 	reader   *repo.Reader
 	commands commandList
 	sent     atomic.Int64 // bytes by the client
-	heard    atomic.Bool  // the hook has called: git has everything
+	handedOn atomic.Bool  // to the hook, which has called: git has everything
 }
 
 // pushes finds the push that a hook belongs to by its token.
@@ -125,7 +125,7 @@ func (s *session) receive(app deploy.App) int {
 		}
 		return 1
 	}
-	p.recordUnheard()
+	p.recordNotHandedOn()
 	return status
 }
 
@@ -139,7 +139,7 @@ func (p *push) refusal(refused <-chan error) error {
 	default:
 	}
 	switch {
-	case p.heard.Load() || p.commands.count() == 0:
+	case p.handedOn.Load() || p.commands.count() == 0:
 		return nil
 	case p.sent.Load() <= limit:
 		if full, ok := p.session.full(p.app); ok {
@@ -213,7 +213,7 @@ func (s *Server) serveHook(ctx context.Context, call *hook.Call) int {
 		fmt.Fprintln(call.Stderr(), "slipway: this hook belongs to no push")
 		return 1
 	}
-	p.heard.Store(true)
+	p.handedOn.Store(true)
 	if err := p.procReceive(ctx, call); err != nil {
 		s.logger.Error("answering a push", "app", p.app.Name, "user", p.session.caller.User.Name, "error", err)
 		fmt.Fprintln(call.Stderr(), "slipway: internal error")

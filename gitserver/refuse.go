@@ -39,9 +39,9 @@ func (s *session) recordRefusedUpdate(app deploy.App, u deploy.RefUpdate, r *dep
 	}
 }
 
-// recordUnheard records a push that git has not handed on to the hook.
-func (p *push) recordUnheard() {
-	if p.heard.Load() || p.commands.count() == 0 {
+// recordNotHandedOn records a push that git has not handed on to the hook.
+func (p *push) recordNotHandedOn() {
+	if p.handedOn.Load() || p.commands.count() == 0 {
 		return
 	}
 	r := deploy.Reject(deploy.CodeUsage, "git did not take in what was pushed")
@@ -51,16 +51,7 @@ func (p *push) recordUnheard() {
 	p.session.recordRefused(p.app, r)
 }
 
-// heard notes that the gate has refused a ref, which it has recorded.
-func (d *decision) heard(ref deploy.RefName) {
-	for i := range d.updates {
-		if d.updates[i].Ref == ref {
-			d.results[i].heard = true
-		}
-	}
-}
-
-// recordRefusals records what was refused without the gate, one event for each reason.
+// recordRefusals records what was refused and nobody else records, one event for each reason.
 func (d *decision) recordRefusals() {
 	if n := d.commands.count() - len(d.updates); n > 0 {
 		d.session.recordRefused(d.app, deploy.Reject(deploy.CodeUsage, "git itself refused %s of the push", refs(n)))
@@ -68,34 +59,23 @@ func (d *decision) recordRefusals() {
 	first, count := map[string]int{}, map[string]int{}
 	var reasons []string
 	for i, r := range d.results {
-		if r.reason == "" || r.reason == atomicFailed || r.heard {
+		if r.refused == nil || r.recorded {
 			continue
 		}
-		if count[r.reason]++; count[r.reason] == 1 {
-			first[r.reason] = i
-			reasons = append(reasons, r.reason)
+		reason := r.refused.Message
+		if count[reason]++; count[reason] == 1 {
+			first[reason] = i
+			reasons = append(reasons, reason)
 		}
 	}
 	for _, reason := range reasons {
-		u := d.updates[first[reason]]
 		message := reason
 		if more := count[reason] - 1; more > 0 {
 			message += fmt.Sprintf("; and so %s more", refs(more))
 		}
-		d.session.recordRefusedUpdate(d.app, u, deploy.Reject(d.codeOf(u, reason), "%s", message))
+		one := d.results[first[reason]]
+		d.session.recordRefusedUpdate(d.app, one.update, deploy.Reject(one.refused.Code, "%s", message))
 	}
-}
-
-func (d *decision) codeOf(u deploy.RefUpdate, reason string) deploy.Code {
-	switch {
-	case reason == notAnyMore:
-		return deploy.CodeForbidden
-	case reason == "internal error":
-		return deploy.CodeUnavailable
-	case u.Ref == d.gated() && u.New.IsZero():
-		return deploy.CodeDelete
-	}
-	return deploy.CodeUsage
 }
 
 func refs(n int) string {

@@ -1,11 +1,14 @@
 package gitserver_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"slipway/deploy"
 	"slipway/gitserver"
@@ -92,6 +95,26 @@ func TestRefusedWithoutTheGate(t *testing.T) {
 				t.Errorf("recorded %+v", e)
 			}
 		})
+	}
+}
+
+// One who leaves before the gate is asked has canceled the push, and did nothing wrong.
+func TestLeavesBeforeTheGate(t *testing.T) {
+	w := newWorld(t, "sha1")
+	alice := w.alice(t)
+	alice.start("sha1")
+	entered := make(chan struct{})
+	w.gate.check = func(ctx context.Context, _ deploy.Offer) error {
+		close(entered)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	cmd := alice.begin("push", "production", "main")
+	within(t, 10*time.Second, "the push", entered)
+	must(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL))
+	w.noPushLeft()
+	if e := w.recordedRefusal(deploy.CodeCanceled); e.Reason != "canceled: the client went away" {
+		t.Errorf("recorded %+v", e)
 	}
 }
 

@@ -14,7 +14,7 @@ func (d *decision) store(indexes []int) {
 		return
 	}
 	// All in one transaction is one process. If it fails, at least one of them is wrong.
-	if transaction, reason := d.prepare(indexes); reason == "" {
+	if transaction, refused := d.prepare(indexes); refused == nil {
 		d.commit(transaction, indexes)
 		return
 	}
@@ -23,9 +23,9 @@ func (d *decision) store(indexes []int) {
 			if d.updates[i].New.IsZero() != deletions {
 				continue
 			}
-			transaction, reason := d.prepare([]int{i})
-			if reason != "" {
-				d.results[i].reason = reason
+			transaction, refused := d.prepare([]int{i})
+			if refused != nil {
+				d.results[i].refused = refused
 				continue
 			}
 			d.commit(transaction, []int{i})
@@ -33,10 +33,10 @@ func (d *decision) store(indexes []int) {
 	}
 }
 
-// prepare locks refs; reason is why that cannot be, for the pusher.
-func (d *decision) prepare(indexes []int) (t deploy.RefTransaction, reason string) {
+// prepare locks refs; refused is why that cannot be, for the pusher.
+func (d *decision) prepare(indexes []int) (t deploy.RefTransaction, refused *deploy.Rejection) {
 	if len(indexes) == 0 {
-		return nothing{}, ""
+		return nothing{}, nil
 	}
 	updates := make([]deploy.RefUpdate, len(indexes))
 	for n, i := range indexes {
@@ -44,10 +44,10 @@ func (d *decision) prepare(indexes []int) (t deploy.RefTransaction, reason strin
 	}
 	t, err := d.session.server.config.Repos.PrepareAll(context.WithoutCancel(d.ctx), d.app.Name, updates)
 	if err == nil {
-		return t, ""
+		return t, nil
 	}
 	if rejection, ok := deploy.AsRejection(err); ok {
-		return nil, lineOf(rejection)
+		return nil, rejection
 	}
 	for _, known := range []struct{ text, reason string }{
 		{"non-commit object", "a branch must be a commit"},
@@ -56,11 +56,11 @@ func (d *decision) prepare(indexes []int) (t deploy.RefTransaction, reason strin
 		{"Unable to create", "another push is moving this ref: try again"},
 	} {
 		if strings.Contains(err.Error(), known.text) {
-			return nil, known.reason
+			return nil, deploy.Reject(deploy.CodeUsage, "%s", known.reason)
 		}
 	}
 	d.session.server.logger.Error("moving refs", "app", d.app.Name, "error", err)
-	return nil, "internal error"
+	return nil, internalError()
 }
 
 // commit moves prepared refs, if it can be recorded that they are about to move, and records that they have.
@@ -95,7 +95,7 @@ func (d *decision) recordMove(ctx context.Context, is deploy.EventType, u deploy
 func (d *decision) notMoved(doing string, err error, indexes []int) {
 	d.session.server.logger.Error(doing, "app", d.app.Name, "error", err)
 	for _, i := range indexes {
-		d.results[i].reason = "internal error"
+		d.results[i].refused = internalError()
 	}
 }
 
