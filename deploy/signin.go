@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -9,7 +10,7 @@ import (
 // FailedSignIns puts failed sign-ins together, so that all of them are recorded and a flood of them does not
 // fill the disk: the first of an address is an event of its own at once, and those that follow in each
 // minute are one event together. While more than 30 addresses fail, the others' are one event a minute for
-// all of them. The zero value is ready; it is safe for concurrent use.
+// all of them, which needs [FailedSignIns.Run]. The zero value is ready; it is safe for concurrent use.
 type FailedSignIns struct {
 	mu      sync.Mutex
 	sources map[string]*failedSignIns
@@ -19,10 +20,8 @@ type FailedSignIns struct {
 const (
 	failuresEvery = time.Minute
 	sourcesAtMost = 30
+	dueInterval   = failuresEvery / 4 // how often Run looks what is due
 )
-
-// FailuresDue is how often [FailedSignIns.Due] is to be asked.
-const FailuresDue = failuresEvery / 4
 
 // failedSignIns are to be recorded together.
 type failedSignIns struct {
@@ -53,6 +52,23 @@ func (f *FailedSignIns) Add(who Actor, reason string, now time.Time) (e Event, a
 	source.more++
 	source.actor = who
 	return Event{}, false
+}
+
+// Run hands what is due to record, one event after the other, until ctx ends, and then the rest. The context
+// that record gets does not end with ctx.
+func (f *FailedSignIns) Run(ctx context.Context, record func(context.Context, Event)) {
+	tick := time.NewTicker(dueInterval)
+	defer tick.Stop()
+	for end := false; !end; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			end = true
+		}
+		for _, e := range f.Due(time.Now(), end) {
+			record(context.WithoutCancel(ctx), e)
+		}
+	}
 }
 
 // Due takes out the events that are to be recorded now: of what is a minute old, or of everything at the

@@ -198,7 +198,9 @@ func (s *Server) serve(ctx context.Context, key ssh.Signer, listener net.Listene
 	hooks, stopHooks := context.WithCancel(context.WithoutCancel(ctx))
 	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	failed := make(chan error, 1)
-	counted := s.countFailures(ctx)
+	counting, stopCounting := context.WithCancel(context.WithoutCancel(ctx))
+	var counted sync.WaitGroup
+	counted.Go(func() { s.failures.Run(counting, s.recordFailure) })
 	work.Go(func() { failed <- calls.Serve(hooks, s.serveHook) })
 	server := s.sshServer(key)
 	work.Go(func() { s.accept(base, listener, server) })
@@ -214,7 +216,8 @@ func (s *Server) serve(ctx context.Context, key ssh.Signer, listener net.Listene
 	server.Close()
 	stopHooks()
 	work.Wait()
-	counted()
+	stopCounting()
+	counted.Wait()
 	return err
 }
 

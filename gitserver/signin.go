@@ -163,40 +163,6 @@ func (s *Server) failedSignIn(c *connection) {
 	}
 }
 
-// countFailures begins to record what is counted; the function returned ends that.
-func (s *Server) countFailures(ctx context.Context) (end func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.recordFailures(ctx)
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
-}
-
-// recordFailures records what has been counted until ctx ends, and then the rest.
-func (s *Server) recordFailures(ctx context.Context) {
-	tick := time.NewTicker(deploy.FailuresDue)
-	defer tick.Stop()
-	for {
-		end := false
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			end = true
-		}
-		for _, e := range s.failures.Due(time.Now(), end) {
-			s.recordFailure(ctx, e)
-		}
-		if end {
-			return
-		}
-	}
-}
-
 func (s *Server) recordFailure(ctx context.Context, e deploy.Event) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()

@@ -134,12 +134,12 @@ func (b *begun) goes(work func(context.Context)) bool {
 }
 
 // Run lets deployments be begun by [Control.BeginAgain] until ctx ends, which is to them as if their
-// pushers went away, and waits for them.
+// pushers went away, and waits for them. It records meanwhile the sign-ins that failed again and again.
 func (c *Control) Run(ctx context.Context) error {
 	c.begun.mu.Lock()
 	c.begun.ctx = ctx
 	c.begun.mu.Unlock()
-	c.recordFailures(ctx)
+	c.failures.Run(ctx, c.recordFailure)
 	c.begun.mu.Lock()
 	c.begun.ctx = nil
 	c.begun.mu.Unlock()

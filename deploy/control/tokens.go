@@ -203,21 +203,10 @@ func (c *Control) SignInFailed(ctx context.Context, secret, ip, origin string) e
 	return c.Record(ctx, deploy.Caller{Actor: e.Actor}, e)
 }
 
-// recordFailures records the failed sign-ins that were put together, until ctx ends, and then the rest.
-func (c *Control) recordFailures(ctx context.Context) {
-	tick := time.NewTicker(deploy.FailuresDue)
-	defer tick.Stop()
-	for end := false; !end; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			end = true
-		}
-		for _, e := range c.failures.Due(time.Now(), end) {
-			if err := c.Record(context.WithoutCancel(ctx), deploy.Caller{Actor: e.Actor}, e); err != nil {
-				c.Logger.Error("recording failed sign-ins", "ip", e.Actor.IP, "error", err)
-			}
-		}
+// recordFailure records failed sign-ins that were put together.
+func (c *Control) recordFailure(ctx context.Context, e deploy.Event) {
+	if err := c.Record(ctx, deploy.Caller{Actor: e.Actor}, e); err != nil {
+		c.Logger.Error("recording failed sign-ins", "ip", e.Actor.IP, "error", err)
 	}
 }
 
