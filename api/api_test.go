@@ -9,6 +9,7 @@ import (
 
 	"slipway/api"
 	"slipway/deploy"
+	"slipway/deploy/control/controltest"
 )
 
 func read[T any](t testing.TB, body string) T {
@@ -23,11 +24,11 @@ func read[T any](t testing.TB, body string) T {
 // TestReads: every question is answered as the document says, which ask checks.
 func TestReads(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
+	w.App("shop")
 	w.user("alice", deploy.RoleDeveloper)
 	w.deployed(1, "shop", "alice", "Greet people")
 	w.pipeline.waiting = []deploy.Waiting{{Number: 2, Target: deploy.Target{App: "shop"}, User: "alice", Stage: "build"}}
-	token := w.token(operator(), deploy.RoleAdmin, "")
+	token := w.token(controltest.Operator(), deploy.RoleAdmin, "")
 	for _, path := range []string{
 		"/me", "/apps", "/apps/shop", "/apps/shop/releases", "/apps/shop/grants", "/apps/shop/variables", "/targets", "/queue", "/deployments",
 		"/deployments/1", "/deployments/1/logs/build", "/deployments/1/logs/transcript", "/deployments/1/measurements",
@@ -57,11 +58,11 @@ func TestReads(t *testing.T) {
 // TestPages: pages of a list follow each other by the Link header, and hold everything once.
 func TestPages(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
+	w.App("shop")
 	for n := range deploy.Number(7) {
-		w.queued(n+1, "shop", "alice", "x")
+		w.Queued(n+1, "shop", "alice", "x")
 	}
-	token := w.token(operator(), deploy.RoleViewer, "")
+	token := w.token(controltest.Operator(), deploy.RoleViewer, "")
 	var numbers []int64
 	for path := "/api/v1/deployments?limit=3&app=shop"; path != ""; {
 		res, body := w.ask(token, "GET", path, "")
@@ -84,13 +85,13 @@ func TestPages(t *testing.T) {
 // TestRevisionFilter: a revision may be shortened, as git does it.
 func TestRevisionFilter(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
+	w.App("shop")
 	for n, id := range map[deploy.Number]string{1: "3f2c9e1", 2: "3f2c9e2", 3: "3f2d000"} {
-		w.record(deploy.Event{Type: deploy.EventDeploymentQueued, App: "shop", Deployment: n}.WithData(deploy.Deployment{
+		w.Record(deploy.Event{Type: deploy.EventDeploymentQueued, App: "shop", Deployment: n}.WithData(deploy.Deployment{
 			Number: n, App: "shop", Environment: deploy.Production, New: deploy.OID(id + strings.Repeat("0", 33)),
 		}))
 	}
-	token := w.token(operator(), deploy.RoleViewer, "")
+	token := w.token(controltest.Operator(), deploy.RoleViewer, "")
 	for id, want := range map[string]string{
 		"3f2d": "[3]", "3F2D": "[3]", "3f2c9e1": "[1]", "3f2c9e1" + strings.Repeat("0", 33): "[1]", "3f2c": "[2 1]", "3f2c9e1f": "[]", strings.Repeat("0", 64): "[]",
 	} {
@@ -110,8 +111,8 @@ func TestRevisionFilter(t *testing.T) {
 // TestETag: what a client has is not sent again, and what has changed is.
 func TestETag(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
-	token := w.token(operator(), deploy.RoleAdmin, "")
+	w.App("shop")
+	token := w.token(controltest.Operator(), deploy.RoleAdmin, "")
 	res, _ := w.ask(token, "GET", "/api/v1/apps", "")
 	tag := res.Header.Get("ETag")
 	if tag == "" {
@@ -120,7 +121,7 @@ func TestETag(t *testing.T) {
 	if body := w.want(304, token, "GET", "/api/v1/apps", "", "If-None-Match", tag); body != "" {
 		t.Errorf("304 with a body: %q", body)
 	}
-	w.app("blog")
+	w.App("blog")
 	w.want(200, token, "GET", "/api/v1/apps", "", "If-None-Match", tag)
 	if res, _ := w.ask(token, "GET", "/api", "", "Accept-Encoding", "gzip"); res.Header.Get("Content-Encoding") != "gzip" {
 		t.Errorf("the encoding is %q", res.Header.Get("Content-Encoding"))
@@ -130,7 +131,7 @@ func TestETag(t *testing.T) {
 // TestChanges: each change takes effect and is in the audit log with who, from where and by which token.
 func TestChanges(t *testing.T) {
 	w := newWorld(t)
-	token := w.token(operator(), deploy.RoleAdmin, "")
+	token := w.token(controltest.Operator(), deploy.RoleAdmin, "")
 	w.want(201, token, "POST", "/api/v1/apps", `{"name":"shop"}`)
 	w.want(409, token, "POST", "/api/v1/apps", `{"name":"shop"}`)
 	w.want(201, token, "POST", "/api/v1/users", `{"name":"alice"}`)
@@ -198,8 +199,8 @@ func (w *world) traced(token string) {
 // TestBadRequests: what the document does not know is refused and says what is wrong.
 func TestBadRequests(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
-	token := w.token(operator(), deploy.RoleAdmin, "")
+	w.App("shop")
+	token := w.token(controltest.Operator(), deploy.RoleAdmin, "")
 	for _, c := range []struct {
 		status       int
 		method, path string

@@ -17,11 +17,11 @@ import (
 func (w *world) document() (*openapi3.T, routers.Router) {
 	w.Helper()
 	b, err := os.ReadFile("openapi.yaml")
-	w.must(err)
+	w.Must(err)
 	d, err := openapi3.NewLoader().LoadFromData(b)
-	w.must(err)
+	w.Must(err)
 	r, err := gorillamux.NewRouter(d)
-	w.must(err)
+	w.Must(err)
 	return d, r
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"slipway/deploy"
+	"slipway/deploy/control/controltest"
 )
 
 // TestSameAnswersFromTheFilesAlone: whatever can be asked, who asks it, the answer is the same to the byte
@@ -28,19 +29,19 @@ func TestSameAnswersFromTheFilesAlone(t *testing.T) {
 	until := time.Now().Add(time.Minute).UTC().Format(time.RFC3339)
 	before := w.answers(tokens, until)
 	w.eachIsAnswered(before)
-	w.must(w.recorder.Rebuild(t.Context(), w.store.Rebuild))
+	w.Must(w.Recorder.Rebuild(t.Context(), w.Store.Rebuild))
 	if diff := cmp.Diff(before, w.answers(tokens, until)); diff != "" {
 		t.Errorf("after slipway audit rebuild (-before +after):\n%s", diff)
 	}
-	head := w.recorder.Head()
+	head := w.Recorder.Head()
 	w.halt()
 	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(w.layout.Database() + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(w.Layout.Database() + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
-	again := worldIn(t, w.layout)
-	if got := again.recorder.Head(); got != head {
+	again := worldIn(t, w.Layout)
+	if got := again.Recorder.Head(); got != head {
 		t.Fatalf("the log ends with %s, want %s", got, head)
 	}
 	if diff := cmp.Diff(before, again.answers(tokens, until)); diff != "" {
@@ -55,12 +56,12 @@ func TestSameAnswersFromTheFilesAlone(t *testing.T) {
 // that have ended.
 func (w *world) eventfulLife() (tokens map[string]string, ended []string) {
 	w.Helper()
-	boss := w.token(operator(), deploy.RoleAdmin, "")
-	w.app("gone")
+	boss := w.token(controltest.Operator(), deploy.RoleAdmin, "")
+	w.App("gone")
 	w.deployed(1, "gone", "alice", "what was before")
 	w.want(204, boss, "DELETE", "/api/v1/apps/gone?confirm=gone", "")
 	for _, app := range []deploy.AppName{"shop", "blog", "gone"} {
-		w.app(app)
+		w.App(app)
 	}
 	alice, vera, rob := w.user("alice", deploy.RoleDeveloper), w.user("vera", deploy.RoleViewer), w.user("rob", deploy.RoleAdmin)
 	w.want(201, boss, "POST", "/api/v1/users/alice/keys", bodyOf([2]string{"POST", "/keys"}))
@@ -81,7 +82,7 @@ func (w *world) eventfulLife() (tokens map[string]string, ended []string) {
 	w.want(204, boss, "DELETE", "/api/v1/tokens/"+idOf(revoked), "")
 	return map[string]string{
 		"an admin": boss, "a developer": w.token(alice, deploy.RoleDeveloper, ""), "a viewer": w.token(vera, deploy.RoleViewer, ""),
-		"a token of one app": w.token(operator(), deploy.RoleAdmin, "shop"), "nobody": "",
+		"a token of one app": w.token(controltest.Operator(), deploy.RoleAdmin, "shop"), "nobody": "",
 	}, []string{robs, revoked}
 }
 
@@ -92,17 +93,17 @@ func (w *world) deployments() {
 	second := w.commit("shop", first, "two")
 	w.deployed(2, "shop", "alice", "Fix cart total")
 	w.rejected(4, "shop", "exit status 1\x00\u001b[31m")
-	w.queued(3, "shop", "alice", "<script>")
+	w.Queued(3, "shop", "alice", "<script>")
 	of := func(n deploy.Number, app deploy.AppName, e deploy.Event) {
 		w.Helper()
 		e.App, e.Environment, e.Deployment = app, deploy.Production, n
-		w.record(e)
+		w.Record(e)
 	}
 	moved := deploy.Event{Type: deploy.EventAccepted, Old: first, New: second}.WithData(deploy.SwitchData{From: 2, To: 3})
 	of(3, "shop", deploy.Event{Type: deploy.EventDeploymentStarted, Old: first}.WithData(deploy.StartedData{Previous: 2, Bypass: &deploy.Bypass{Reason: "hurry"}}))
 	of(3, "shop", moved)
 	of(3, "shop", deploy.Event{Type: deploy.EventRefMoved, Old: first, New: second})
-	w.record(deploy.Event{Type: deploy.EventDeploymentQueued, App: "shop", Deployment: 5}.WithData(deploy.Deployment{
+	w.Record(deploy.Event{Type: deploy.EventDeploymentQueued, App: "shop", Deployment: 5}.WithData(deploy.Deployment{
 		Number: 5, App: "shop", Environment: deploy.Production, Ref: "refs/heads/main", Old: first, New: second, Pusher: deploy.Pusher{User: "alice"},
 		Commit: deploy.Commit{Subject: "two", Author: "Ann", AuthoredAt: time.Now()}, Again: &deploy.Again{Kind: deploy.AgainRollback, Of: 2, Reason: "it was better"},
 	}))
@@ -111,14 +112,14 @@ func (w *world) deployments() {
 	of(5, "shop", deploy.Event{Type: deploy.EventRollbackFailed, Reason: "no"}.WithData(deploy.SwitchData{From: 2, To: 3}))
 	of(5, "shop", deploy.Event{Type: deploy.EventErrored}.WithData(deploy.Reject(deploy.CodeUnavailable, "internal error")))
 	for n, end := range map[deploy.Number]deploy.EventType{6: deploy.EventCanceled, 7: deploy.EventInterrupted, 8: "", 9: deploy.EventDeploymentStarted} {
-		w.queued(n, "blog", "vera", "a post")
+		w.Queued(n, "blog", "vera", "a post")
 		if end != "" {
 			of(n, "blog", deploy.Event{Type: end}.WithData(deploy.StartedData{}))
 		}
 	}
 	of(2, "shop", deploy.Event{Type: deploy.EventReleasePruned})
-	w.record(deploy.Event{Type: deploy.EventPushRefused, App: "shop", Ref: "refs/heads/main"}.WithData(deploy.Reject(deploy.CodeFrozen, "frozen")))
-	w.record(deploy.Event{Type: "of.tomorrow", App: "shop", Reason: "unknown"})
+	w.Record(deploy.Event{Type: deploy.EventPushRefused, App: "shop", Ref: "refs/heads/main"}.WithData(deploy.Reject(deploy.CodeFrozen, "frozen")))
+	w.Record(deploy.Event{Type: "of.tomorrow", App: "shop", Reason: "unknown"})
 }
 
 // commit adds a commit to an app's repository.
@@ -126,11 +127,11 @@ func (w *world) commit(app deploy.AppName, parent deploy.OID, text string) deplo
 	w.Helper()
 	git := func(in string, args ...string) string {
 		w.Helper()
-		cmd := exec.CommandContext(w.Context(), "git", append([]string{"--git-dir", w.layout.Repo(app)}, args...)...)
+		cmd := exec.CommandContext(w.Context(), "git", append([]string{"--git-dir", w.Layout.Repo(app)}, args...)...)
 		cmd.Stdin = strings.NewReader(in)
 		cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=Ann", "GIT_AUTHOR_EMAIL=a@example", "GIT_COMMITTER_NAME=Ann", "GIT_COMMITTER_EMAIL=a@example")
 		out, err := cmd.Output()
-		w.must(err)
+		w.Must(err)
 		return strings.TrimSpace(string(out))
 	}
 	tree := git("100644 blob "+git(text+"\n", "hash-object", "-w", "--stdin")+"\tfile\n", "mktree")
@@ -167,9 +168,9 @@ func (w *world) eachIsAnswered(answers map[string]string) {
 	for question, answer := range answers {
 		_, path, _ := strings.Cut(question, " asks ")
 		r, err := http.NewRequestWithContext(w.Context(), http.MethodGet, path, http.NoBody)
-		w.must(err)
+		w.Must(err)
 		route, _, err := router.FindRoute(r)
-		w.must(err)
+		w.Must(err)
 		if strings.HasPrefix(answer, "400") {
 			w.Errorf("%s: %s", question, answer)
 		}
@@ -199,15 +200,15 @@ func (w *world) reads() map[string]*openapi3.Operation {
 func (w *world) answer(token, path string) (string, string) {
 	w.Helper()
 	r, err := http.NewRequestWithContext(w.Context(), http.MethodGet, w.server.URL+path, http.NoBody)
-	w.must(err)
+	w.Must(err)
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := http.DefaultClient.Do(r)
-	w.must(err)
+	w.Must(err)
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	w.must(err)
+	w.Must(err)
 	next, _, _ := strings.Cut(strings.TrimPrefix(res.Header.Get("Link"), "<"), ">")
 	return fmt.Sprintf("%s\n%s\n%s\n%s\n%s", res.Status, res.Header.Get("Content-Type"), res.Header.Get("ETag"), res.Header.Get("Link"), body), next
 }

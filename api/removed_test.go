@@ -8,34 +8,35 @@ import (
 	"testing"
 
 	"slipway/deploy"
+	"slipway/deploy/control/controltest"
 )
 
 // TestANameGivenAgain: an app takes everything with it that was its own, and each token that it ends is
 // recorded. Another app of its name begins with nothing.
 func TestANameGivenAgain(t *testing.T) {
 	w := newWorld(t)
-	boss := w.token(operator(), deploy.RoleAdmin, "")
-	w.app("shop")
-	w.app("blog")
+	boss := w.token(controltest.Operator(), deploy.RoleAdmin, "")
+	w.App("shop")
+	w.App("blog")
 	alice := w.user("alice", deploy.RoleDeveloper)
 	for _, app := range []string{"shop", "blog"} {
 		w.want(204, boss, "PUT", "/api/v1/apps/"+app+"/grants/alice", `{"role":"developer"}`)
 	}
 	w.deployed(1, "shop", "alice", "the old shop")
 	all, hers, blogs := w.token(alice, deploy.RoleDeveloper, ""), w.token(alice, deploy.RoleDeveloper, "shop"), w.token(alice, deploy.RoleDeveloper, "blog")
-	bosss := w.token(operator(), deploy.RoleViewer, "shop")
+	bosss := w.token(controltest.Operator(), deploy.RoleViewer, "shop")
 	w.want(204, boss, "PATCH", "/api/v1/apps/shop/variables", `{"items":[{"name":"KEY","value":"old"}]}`)
 	w.want(204, boss, "PUT", "/api/v1/apps/shop/freeze", `{"reason":"a holiday"}`)
 	w.want(200, boss, "PUT", "/api/v1/deployments/1/regression", `{"reason":"no tax"}`)
 	w.want(200, hers, "GET", "/api/v1/apps/shop", "")
-	before := w.recorder.Head().Sequence
+	before := w.Recorder.Head().Sequence
 
 	w.want(204, boss, "DELETE", "/api/v1/apps/shop?confirm=shop", "")
 	var ended []string
 	for _, e := range w.since(before) {
 		var of deploy.Token
 		if e.Type == deploy.EventTokenRevoked {
-			w.must(json.Unmarshal(e.Data, &of))
+			w.Must(json.Unmarshal(e.Data, &of))
 			ended = append(ended, of.ID+" of "+string(of.Limit.App)+" by "+e.Actor.Name)
 		}
 	}
@@ -64,9 +65,9 @@ func TestANameGivenAgain(t *testing.T) {
 			}
 		}
 	}
-	w.app("shop")
+	w.App("shop")
 	again("the new shop")
-	w.must(w.recorder.Rebuild(t.Context(), w.store.Rebuild))
+	w.Must(w.Recorder.Rebuild(t.Context(), w.Store.Rebuild))
 	again("made anew from the log")
 
 	// What the new one did cannot have mended what the old one broke.
@@ -79,7 +80,7 @@ func TestATokenOfAnAppThatGoes(t *testing.T) {
 	w := newWorld(t)
 	made := deploy.Event{Type: deploy.EventTokenCreated, Actor: deploy.ServerActor("test")}.WithData(
 		deploy.Token{ID: "abcdefghij", Name: "late", Hash: "ab", Limit: deploy.Limit{Role: deploy.RoleViewer, App: "shop"}})
-	if _, err := w.recorder.Record(t.Context(), made); !errors.Is(err, deploy.ErrNotFound) {
+	if _, err := w.Recorder.Record(t.Context(), made); !errors.Is(err, deploy.ErrNotFound) {
 		t.Errorf("a token for no app is recorded, error %v", err)
 	}
 }
@@ -87,9 +88,9 @@ func TestATokenOfAnAppThatGoes(t *testing.T) {
 // TestTokensOfAUserWhoGoes: they end with a record each.
 func TestTokensOfAUserWhoGoes(t *testing.T) {
 	w := newWorld(t)
-	boss := w.token(operator(), deploy.RoleAdmin, "")
+	boss := w.token(controltest.Operator(), deploy.RoleAdmin, "")
 	hers := w.token(w.user("alice", deploy.RoleDeveloper), deploy.RoleDeveloper, "")
-	before := w.recorder.Head().Sequence
+	before := w.Recorder.Head().Sequence
 	w.want(204, boss, "DELETE", "/api/v1/users/alice", "")
 	w.user("alice", deploy.RoleDeveloper)
 	w.want(401, hers, "GET", "/api/v1/me", "")
@@ -108,7 +109,7 @@ func idOf(secret string) string { return strings.Split(secret, "_")[1] }
 // since lists what was recorded after a sequence, newest first.
 func (w *world) since(sequence uint64) []deploy.Event {
 	w.Helper()
-	all, err := w.store.Events(w.Context(), deploy.EventFilter{After: sequence, Limit: 100})
-	w.must(err)
+	all, err := w.Store.Events(w.Context(), deploy.EventFilter{After: sequence, Limit: 100})
+	w.Must(err)
 	return all
 }

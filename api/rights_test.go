@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/control/controltest"
 )
 
 // fill are path parameters that name what is there.
@@ -19,25 +20,25 @@ func fill() map[string]string {
 // TestNowhereWithoutAToken: ten thousand requests, to every operation of the document, get in nowhere.
 func TestNowhereWithoutAToken(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
+	w.App("shop")
 	alice := w.user("alice", deploy.RoleAdmin)
 	bob := w.user("bob", deploy.RoleAdmin)
 	w.deployed(1, "shop", "alice", "x")
-	good := w.token(operator(), deploy.RoleAdmin, "")
+	good := w.token(controltest.Operator(), deploy.RoleAdmin, "")
 	revoked, removed := w.token(alice, deploy.RoleAdmin, ""), w.token(bob, deploy.RoleAdmin, "")
-	_, err := w.control.RevokeToken(t.Context(), operator(), strings.Split(revoked, "_")[1])
-	w.must(err)
-	w.must(w.control.RemoveUser(t.Context(), operator(), "bob"))
+	_, err := w.Control.RevokeToken(t.Context(), controltest.Operator(), strings.Split(revoked, "_")[1])
+	w.Must(err)
+	w.Must(w.Control.RemoveUser(t.Context(), controltest.Operator(), "bob"))
 	w.user("bob", deploy.RoleAdmin) // another one
-	_, expired, err := w.control.CreateToken(t.Context(), operator(), deploy.NewToken{Name: "old", Limit: deploy.Limit{Role: deploy.RoleAdmin}, Expires: time.Nanosecond})
-	w.must(err)
+	_, expired, err := w.Control.CreateToken(t.Context(), controltest.Operator(), deploy.NewToken{Name: "old", Limit: deploy.Limit{Role: deploy.RoleAdmin}, Expires: time.Nanosecond})
+	w.Must(err)
 	foreign := newWorld(t)
 	bad := []string{
-		"", "x", revoked, removed, expired, foreign.token(operator(), deploy.RoleAdmin, ""), good[:len(good)-1], good + "a", good[:len(good)-1] + "9",
+		"", "x", revoked, removed, expired, foreign.token(controltest.Operator(), deploy.RoleAdmin, ""), good[:len(good)-1], good + "a", good[:len(good)-1] + "9",
 		strings.ToUpper(good), strings.Replace(good, "slipway_", "", 1), "slipway__", "' OR 1=1 --", strings.Repeat("a", 4000),
 	}
 	operations := append(w.operationsOf(fill()), [2]string{"GET", "/api"}, [2]string{"GET", "/api/v1/openapi.yaml"}, [2]string{"GET", "/api/v1/nothing"}, [2]string{"TRACE", "/api/v1/apps"})
-	before := w.recorder.Head().Sequence
+	before := w.Recorder.Head().Sequence
 	var asked sync.WaitGroup
 	slots := make(chan struct{}, 8)
 	const requests = 10_000
@@ -72,8 +73,8 @@ func TestNowhereWithoutAToken(t *testing.T) {
 	asked.Wait()
 	w.want(200, good, "GET", "/api/v1/apps/shop", "") // who has a token is not kept out by others
 	// Nothing was changed. Every attempt with a token is recorded, in a few events, which do not fill the disk.
-	w.stop()
-	if recorded := w.recorder.Head().Sequence - before; recorded == 0 || recorded > 100 {
+	w.Stop()
+	if recorded := w.Recorder.Head().Sequence - before; recorded == 0 || recorded > 100 {
 		t.Errorf("%d events were recorded", recorded)
 	}
 	failed, attempts := 0, 0
@@ -82,12 +83,12 @@ func TestNowhereWithoutAToken(t *testing.T) {
 			attempts++
 		}
 	}
-	events, err := w.store.Events(t.Context(), deploy.EventFilter{Type: deploy.EventSignInFailed, Limit: 1000})
-	w.must(err)
+	events, err := w.Store.Events(t.Context(), deploy.EventFilter{Type: deploy.EventSignInFailed, Limit: 1000})
+	w.Must(err)
 	for _, e := range events {
 		several := deploy.SignInData{Count: 1}
 		if e.Data != nil {
-			w.must(json.Unmarshal(e.Data, &several))
+			w.Must(json.Unmarshal(e.Data, &several))
 		}
 		failed += several.Count
 	}
@@ -99,19 +100,19 @@ func TestNowhereWithoutAToken(t *testing.T) {
 // TestForeignApp: to a viewer of one app there is no other, on any operation.
 func TestForeignApp(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
-	w.app("blog")
+	w.App("shop")
+	w.App("blog")
 	vera := w.user("vera", deploy.RoleViewer)
 	w.user("alice", deploy.RoleDeveloper)
-	w.must(w.control.Grant(t.Context(), operator(), deploy.Grant{App: "blog", User: "vera", Role: deploy.RoleViewer}))
+	w.Must(w.Control.Grant(t.Context(), controltest.Operator(), deploy.Grant{App: "blog", User: "vera", Role: deploy.RoleViewer}))
 	w.deployed(1, "shop", "alice", "a zebra in the shop")
 	w.deployed(2, "blog", "alice", "a post")
 	w.pipeline.waiting = []deploy.Waiting{{Number: 3, Target: deploy.Target{App: "shop"}, User: "alice"}}
-	w.must(w.control.Freeze(t.Context(), operator(), "shop", "a zebra"))
+	w.Must(w.Control.Freeze(t.Context(), controltest.Operator(), "shop", "a zebra"))
 	for name, token := range map[string]string{
 		"vera":                 w.token(vera, deploy.RoleViewer, ""),
 		"vera's blog token":    w.token(vera, deploy.RoleDeveloper, "blog"),
-		"the operator's token": w.token(operator(), deploy.RoleAdmin, "blog"),
+		"the operator's token": w.token(controltest.Operator(), deploy.RoleAdmin, "blog"),
 	} {
 		for _, op := range w.operationsOf(fill()) {
 			path := op[1]
@@ -169,12 +170,12 @@ func bodyOf(op [2]string) string {
 // TestTokenFollowsItsUser: a token has the rights that its user has when it is used.
 func TestTokenFollowsItsUser(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
+	w.App("shop")
 	alice := w.user("alice", deploy.RoleDeveloper)
 	token := w.token(alice, deploy.RoleDeveloper, "")
 	w.want(404, token, "GET", "/api/v1/apps/shop", "")
 	grant := func(role deploy.Role) {
-		w.must(w.control.Grant(t.Context(), operator(), deploy.Grant{App: "shop", User: "alice", Role: role}))
+		w.Must(w.Control.Grant(t.Context(), controltest.Operator(), deploy.Grant{App: "shop", User: "alice", Role: role}))
 	}
 	grant(deploy.RoleViewer)
 	w.want(200, token, "GET", "/api/v1/apps/shop", "")
@@ -189,6 +190,6 @@ func TestTokenFollowsItsUser(t *testing.T) {
 	w.want(403, token, "POST", "/api/v1/tokens", `{"name":"more","role":"admin"}`)
 	grant("")
 	w.want(404, token, "GET", "/api/v1/apps/shop", "")
-	w.must(w.control.RemoveUser(t.Context(), operator(), "alice"))
+	w.Must(w.Control.RemoveUser(t.Context(), controltest.Operator(), "alice"))
 	w.want(401, token, "GET", "/api/v1/me", "")
 }

@@ -6,16 +6,17 @@ import (
 
 	"slipway/api"
 	"slipway/deploy"
+	"slipway/deploy/control/controltest"
 )
 
 // rejected makes a deployment that failed in its tests.
 func (w *world) rejected(n deploy.Number, app deploy.AppName, reason string) {
 	w.Helper()
-	w.queued(n, app, "alice", "x")
+	w.Queued(n, app, "alice", "x")
 	of := func(e deploy.Event) {
 		w.Helper()
 		e.App, e.Environment, e.Deployment = app, deploy.Production, n
-		w.record(e)
+		w.Record(e)
 	}
 	of(deploy.Event{Type: deploy.EventDeploymentStarted}.WithData(deploy.StartedData{}))
 	of(deploy.Event{Type: deploy.EventStageStarted, Stage: "test.unit"})
@@ -26,16 +27,16 @@ func (w *world) rejected(n deploy.Number, app deploy.AppName, reason string) {
 // TestStatistics: they are those of the apps that may be read, in the document's words.
 func TestStatistics(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
-	w.app("blog")
+	w.App("shop")
+	w.App("blog")
 	vera := w.user("vera", deploy.RoleViewer)
-	w.must(w.control.Grant(t.Context(), operator(), deploy.Grant{App: "blog", User: "vera", Role: deploy.RoleViewer}))
+	w.Must(w.Control.Grant(t.Context(), controltest.Operator(), deploy.Grant{App: "blog", User: "vera", Role: deploy.RoleViewer}))
 	w.deployed(1, "shop", "alice", "x")
 	w.rejected(2, "shop", "a zebra in the shop")
 	w.rejected(3, "shop", "a zebra in the shop")
 	w.deployed(4, "blog", "alice", "x")
-	w.record(deploy.Event{Type: deploy.EventPushRefused, App: "shop"}.WithData(deploy.Reject(deploy.CodeFrozen, "frozen")))
-	admin := w.token(operator(), deploy.RoleAdmin, "")
+	w.Record(deploy.Event{Type: deploy.EventPushRefused, App: "shop"}.WithData(deploy.Reject(deploy.CodeFrozen, "frozen")))
+	admin := w.token(controltest.Operator(), deploy.RoleAdmin, "")
 	w.want(200, admin, "PUT", "/api/v1/deployments/1/regression", `{"reason":"the cart was empty"}`)
 
 	all := read[api.Statistics](t, w.want(200, admin, "GET", "/api/v1/stats", ""))
@@ -58,7 +59,7 @@ func TestStatistics(t *testing.T) {
 	if shop.App != "shop" || shop.Total.Deployments != 3 || len(shop.Weeks) != 1 {
 		t.Errorf("of %q in %d weeks: %+v", shop.App, len(shop.Weeks), shop.Total)
 	}
-	for name, token := range map[string]string{"a viewer": w.token(vera, deploy.RoleViewer, ""), "a token of one app": w.token(operator(), deploy.RoleAdmin, "blog")} {
+	for name, token := range map[string]string{"a viewer": w.token(vera, deploy.RoleViewer, ""), "a token of one app": w.token(controltest.Operator(), deploy.RoleAdmin, "blog")} {
 		body := w.want(200, token, "GET", "/api/v1/stats", "")
 		seen := read[api.Statistics](t, body)
 		if seen.Total.Deployments != 1 || seen.Total.Refused != 0 || len(seen.Causes) != 0 || strings.Contains(body, "zebra") || strings.Contains(body, "shop") {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/control/controltest"
 )
 
 // listener reads a stream of server-sent events.
@@ -29,13 +30,13 @@ func (w *world) listen(token, path, from string) *listener {
 	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 	w.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+path, nil)
-	w.must(err)
+	w.Must(err)
 	r.Header.Set("Authorization", "Bearer "+token)
 	if from != "" {
 		r.Header.Set("Last-Event-ID", from)
 	}
 	res, err := http.DefaultClient.Do(r)
-	w.must(err)
+	w.Must(err)
 	w.Cleanup(func() { res.Body.Close() })
 	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
 		w.Fatalf("%s, %s", res.Status, res.Header.Get("Content-Type"))
@@ -59,7 +60,7 @@ func (l *listener) next() (name, text string) {
 			name = value
 		case "data":
 			var data struct{ Text string }
-			l.must(json.Unmarshal([]byte(value), &data))
+			l.Must(json.Unmarshal([]byte(value), &data))
 			text = data.Text
 		case "":
 			if name != "" {
@@ -74,23 +75,23 @@ func (l *listener) next() (name, text string) {
 // again; and it ends with its deployment.
 func TestStream(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
-	w.queued(5, "shop", "alice", "x")
-	w.record(deploy.Event{Type: deploy.EventDeploymentStarted, App: "shop", Deployment: 5}.WithData(deploy.StartedData{}))
-	w.record(deploy.Event{Type: deploy.EventStageStarted, App: "shop", Deployment: 5, Stage: deploy.StageBuild})
+	w.App("shop")
+	w.Queued(5, "shop", "alice", "x")
+	w.Record(deploy.Event{Type: deploy.EventDeploymentStarted, App: "shop", Deployment: 5}.WithData(deploy.StartedData{}))
+	w.Record(deploy.Event{Type: deploy.EventStageStarted, App: "shop", Deployment: 5, Stage: deploy.StageBuild})
 	w.pipeline.run(5, true)
-	token := w.token(operator(), deploy.RoleViewer, "shop")
+	token := w.token(controltest.Operator(), deploy.RoleViewer, "shop")
 	path := "/api/v1/deployments/5/logs/build/stream"
 	l := w.listen(token, path, "") // before there is a file
 	w.write(5, "build.log", "")
-	f, err := os.OpenFile(filepath.Join(w.layout.Deployment(5), "build.log"), os.O_APPEND|os.O_WRONLY, 0)
-	w.must(err)
+	f, err := os.OpenFile(filepath.Join(w.Layout.Deployment(5), "build.log"), os.O_APPEND|os.O_WRONLY, 0)
+	w.Must(err)
 	defer f.Close()
 	var want, got strings.Builder
 	say := func(s string) {
 		want.WriteString(s)
 		_, err := f.WriteString(s)
-		w.must(err)
+		w.Must(err)
 	}
 	read := func(until int) {
 		t.Helper()
@@ -112,7 +113,7 @@ func TestStream(t *testing.T) {
 	}
 	say(strings.Repeat("x", 1<<20) + "\n" + "no end")
 	read(want.Len() - len("no end"))
-	w.record(deploy.Event{Type: deploy.EventStageFinished, App: "shop", Deployment: 5, Stage: deploy.StageBuild, Outcome: deploy.OutcomePass})
+	w.Record(deploy.Event{Type: deploy.EventStageFinished, App: "shop", Deployment: 5, Stage: deploy.StageBuild, Outcome: deploy.OutcomePass})
 	read(want.Len())
 	if name, _ := l.next(); name != "end" {
 		t.Errorf("at the end came %q", name)
@@ -125,11 +126,11 @@ func TestStream(t *testing.T) {
 // TestStreamEndsWithTheServer: a server that stops does not wait for those who watch.
 func TestStreamEndsWithTheServer(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
-	w.queued(5, "shop", "alice", "x")
-	w.record(deploy.Event{Type: deploy.EventStageStarted, App: "shop", Deployment: 5, Stage: deploy.StageBuild})
+	w.App("shop")
+	w.Queued(5, "shop", "alice", "x")
+	w.Record(deploy.Event{Type: deploy.EventStageStarted, App: "shop", Deployment: 5, Stage: deploy.StageBuild})
 	w.pipeline.run(5, true)
-	l := w.listen(w.token(operator(), deploy.RoleViewer, ""), "/api/v1/deployments/5/logs/build/stream", "")
+	l := w.listen(w.token(controltest.Operator(), deploy.RoleViewer, ""), "/api/v1/deployments/5/logs/build/stream", "")
 	close(w.stopping)
 	if name, _ := l.next(); name != "" {
 		t.Errorf("there came %q", name)
@@ -140,14 +141,14 @@ func TestStreamEndsWithTheServer(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.app("shop")
+	w.App("shop")
 	w.deployed(1, "shop", "alice", "x")
 	var log strings.Builder
 	for i := 0; log.Len() < 32<<20; i++ { // more than the kernel takes for a reader
 		fmt.Fprintf(&log, "line %d %s\n", i, strings.Repeat("x", 1000))
 	}
 	w.write(1, "build.log", log.String())
-	token, path := w.token(operator(), deploy.RoleViewer, "shop"), "/api/v1/deployments/1/logs/build/stream"
+	token, path := w.token(controltest.Operator(), deploy.RoleViewer, "shop"), "/api/v1/deployments/1/logs/build/stream"
 	l := w.listen(token, path, "")
 	<-time.After(13 * time.Second) // it may be slow for 10
 	var got strings.Builder
@@ -172,22 +173,22 @@ func TestSlowReader(t *testing.T) {
 // TestStreamIsSoon: what is written is read soon, by the median of many.
 func TestStreamIsSoon(t *testing.T) {
 	w := newWorld(t)
-	w.app("shop")
-	w.queued(5, "shop", "alice", "x")
-	w.record(deploy.Event{Type: deploy.EventStageStarted, App: "shop", Deployment: 5, Stage: deploy.StageBuild})
+	w.App("shop")
+	w.Queued(5, "shop", "alice", "x")
+	w.Record(deploy.Event{Type: deploy.EventStageStarted, App: "shop", Deployment: 5, Stage: deploy.StageBuild})
 	w.pipeline.run(5, true)
 	w.write(5, "build.log", "begin\n")
-	l := w.listen(w.token(operator(), deploy.RoleViewer, ""), "/api/v1/deployments/5/logs/build/stream", "")
+	l := w.listen(w.token(controltest.Operator(), deploy.RoleViewer, ""), "/api/v1/deployments/5/logs/build/stream", "")
 	l.next()
-	f, err := os.OpenFile(filepath.Join(w.layout.Deployment(5), "build.log"), os.O_APPEND|os.O_WRONLY, 0)
-	w.must(err)
+	f, err := os.OpenFile(filepath.Join(w.Layout.Deployment(5), "build.log"), os.O_APPEND|os.O_WRONLY, 0)
+	w.Must(err)
 	defer f.Close()
 	soon := 0
 	var sum time.Duration
 	for range 50 {
 		begin := time.Now()
 		_, err := f.WriteString("line\n")
-		w.must(err)
+		w.Must(err)
 		l.next()
 		took := time.Since(begin)
 		if sum += took; took <= 50*time.Millisecond {
@@ -206,9 +207,9 @@ func FuzzQuery(f *testing.F) {
 		f.Add(seed)
 	}
 	w := newWorld(f)
-	w.app("shop")
-	w.queued(1, "shop", "alice", "x")
-	token := w.token(operator(), deploy.RoleViewer, "")
+	w.App("shop")
+	w.Queued(1, "shop", "alice", "x")
+	token := w.token(controltest.Operator(), deploy.RoleViewer, "")
 	f.Fuzz(func(t *testing.T, query string) {
 		for _, path := range []string{"/deployments", "/events", "/stats", "/apps/shop/freeze"} {
 			r := httptest.NewRequestWithContext(t.Context(), "GET", "/api/v1"+path, nil)

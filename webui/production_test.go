@@ -19,11 +19,12 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/control/controltest"
 )
 
 func TestProduction(t *testing.T) {
 	y := newYard(t)
-	y.app("shop", "blog", "intern")
+	y.App("shop", "blog", "intern")
 	boss := y.browser("")
 	y.deployed(1, "shop", "Greet <b>people</b>")
 	y.queued(2, "shop", "Keep the cart")
@@ -58,7 +59,7 @@ func TestProduction(t *testing.T) {
 // what it missed.
 func TestProductionLive(t *testing.T) {
 	y := newYard(t)
-	y.app("shop", "blog")
+	y.App("shop", "blog")
 	y.deployed(1, "shop", "Open the shop")
 	boss := y.browser("")
 	vera := y.user("vera", deploy.RoleViewer, deploy.Grant{App: "shop", Role: deploy.RoleViewer})
@@ -67,12 +68,12 @@ func TestProductionLive(t *testing.T) {
 	told := func(last, word string) (parts []string, id string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, y.server.URL+live, nil)
-		y.must(err)
+		y.Must(err)
 		r.Header.Set("Last-Event-ID", last)
 		client := *vera.client
 		client.Timeout = 30 * time.Second
 		res, err := client.Do(r)
-		y.must(err)
+		y.Must(err)
 		defer res.Body.Close()
 		for in := bufio.NewScanner(res.Body); in.Scan(); {
 			line := in.Text()
@@ -106,12 +107,12 @@ func TestProductionLive(t *testing.T) {
 // TestObserved: while production is looked at anyway, a reader does not wait for it, but for what is new.
 func TestObserved(t *testing.T) {
 	y := newYard(t)
-	y.app("shop")
+	y.App("shop")
 	y.deployed(1, "shop", "Open the shop")
 	boss := y.browser("")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { ended <- y.control.Observe(ctx) }()
+	go func() { ended <- y.Control.Observe(ctx) }()
 	defer func() { cancel(); <-ended }()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -137,11 +138,11 @@ func TestObserved(t *testing.T) {
 
 func TestApp(t *testing.T) {
 	y := newYard(t)
-	y.app("shop")
+	y.App("shop")
 	y.deployed(1, "shop", "Open the shop")
 	y.deployed(2, "shop", "Greet people")
-	_, err := y.control.SetVariables(t.Context(), operator(), "shop", deploy.Variables{{Name: "STRIPE_KEY", Value: "sk_live_1234"}})
-	y.must(err)
+	_, err := y.Control.SetVariables(t.Context(), controltest.Operator(), "shop", deploy.Variables{{Name: "STRIPE_KEY", Value: "sk_live_1234"}})
+	y.Must(err)
 	alice := y.user("alice", deploy.RoleDeveloper, deploy.Grant{App: "shop", Role: deploy.RoleDeveloper})
 	page := alice.get(http.StatusOK, "/apps/shop")
 	has(t, page, "ssh://host:2222/shop", "Roll back to 1", "Open the shop", "STRIPE_KEY", "Redeploy")
@@ -175,7 +176,7 @@ func TestApp(t *testing.T) {
 // TestHistory pages through a list in both directions by its own links.
 func TestHistory(t *testing.T) {
 	y := newYard(t)
-	y.app("shop")
+	y.App("shop")
 	for n := range 120 {
 		subject := fmt.Sprintf("Change %d", n+1)
 		if n == 119 {
@@ -249,7 +250,7 @@ func TestHistory(t *testing.T) {
 // TestVerification: an admin has the audit log read from its page, which tells what was found.
 func TestVerification(t *testing.T) {
 	y := newYard(t)
-	y.app("shop")
+	y.App("shop")
 	y.deployed(1, "shop", "Open the shop")
 	boss := y.browser("")
 	has(t, boss.get(http.StatusOK, "/audit"), "never verified", "Verify now")
@@ -259,14 +260,14 @@ func TestVerification(t *testing.T) {
 		}
 		return boss.get(http.StatusOK, "/audit")
 	}
-	head := y.recorder.Head().Sequence
+	head := y.Recorder.Head().Sequence
 	has(t, verify(), fmt.Sprintf("%d events in 1 file were read, up to %[1]d, and no line was changed.", head), fmt.Sprintf("up to %d</dd>", head))
 
-	files, err := filepath.Glob(filepath.Join(y.layout.Audit(), "*.jsonl"))
-	y.must(err)
+	files, err := filepath.Glob(filepath.Join(y.Layout.Audit(), "*.jsonl"))
+	y.Must(err)
 	whole, err := os.ReadFile(files[0])
-	y.must(err)
-	y.must(os.WriteFile(files[0], bytes.Replace(whole, []byte(`"shop"`), []byte(`"ship"`), 1), 0o600))
+	y.Must(err)
+	y.Must(os.WriteFile(files[0], bytes.Replace(whole, []byte(`"shop"`), []byte(`"ship"`), 1), 0o600))
 	page := verify()
 	has(t, page, "Not as it was written:", "not as it was written: ", `<ul class="findings"><li>`, filepath.Base(files[0]))
 	hasNot(t, page, "no line was changed")
@@ -276,7 +277,7 @@ func TestVerification(t *testing.T) {
 // TestAuditTimes: the filter's moments are in the address, in the form, and in the links to what is beside.
 func TestAuditTimes(t *testing.T) {
 	y := newYard(t)
-	y.app("shop")
+	y.App("shop")
 	boss := y.browser("")
 	hour := time.Now().UTC().Add(-time.Hour).Format("2006-01-02T15:04")
 	later := time.Now().UTC().Add(time.Hour).Format("2006-01-02T15:04")
@@ -291,7 +292,7 @@ func TestAuditTimes(t *testing.T) {
 
 func TestOtherPages(t *testing.T) {
 	y := newYard(t)
-	y.app("shop")
+	y.App("shop")
 	y.deployed(1, "shop", "Open the shop")
 	y.user("bob", deploy.RoleDeveloper, deploy.Grant{App: "shop", Role: deploy.RoleDeveloper})
 	boss := y.browser("")
@@ -308,14 +309,14 @@ func TestOtherPages(t *testing.T) {
 	page = boss.get(http.StatusOK, "/audit?type=deployment.accepted")
 	has(t, page, "never verified", `<code>deployment.accepted</code>`, `href="/audit.jsonl?type=deployment.accepted"`)
 	hasNot(t, page, `<code>user.created</code>`)
-	y.record(deploy.Event{Type: deploy.EventAuditVerified, Outcome: deploy.OutcomeFail}.WithData(deploy.VerifiedData{Head: "9:ab", Events: 9, Count: 2}))
+	y.Record(deploy.Event{Type: deploy.EventAuditVerified, Outcome: deploy.OutcomeFail}.WithData(deploy.VerifiedData{Head: "9:ab", Events: 9, Count: 2}))
 	has(t, boss.get(http.StatusOK, "/audit"), "not as it was written: 2 findings", "up to 9")
-	y.record(deploy.Event{Type: deploy.EventAuditVerified, Outcome: deploy.OutcomePass}.WithData(deploy.VerifiedData{Head: "9:ab", Events: 9}))
+	y.Record(deploy.Event{Type: deploy.EventAuditVerified, Outcome: deploy.OutcomePass}.WithData(deploy.VerifiedData{Head: "9:ab", Events: 9}))
 	has(t, boss.get(http.StatusOK, "/audit"), "no line was changed")
 	boss.get(http.StatusBadRequest, "/audit?deployment=x")
 	lines := strings.Split(strings.TrimSpace(boss.get(http.StatusOK, "/audit.jsonl")), "\n")
-	if uint64(len(lines)) != y.recorder.Head().Sequence || !strings.HasPrefix(lines[len(lines)-1], `{"sequence":1,`) {
-		t.Errorf("the export has %d lines, want %d; the last is %s", len(lines), y.recorder.Head().Sequence, lines[len(lines)-1])
+	if uint64(len(lines)) != y.Recorder.Head().Sequence || !strings.HasPrefix(lines[len(lines)-1], `{"sequence":1,`) {
+		t.Errorf("the export has %d lines, want %d; the last is %s", len(lines), y.Recorder.Head().Sequence, lines[len(lines)-1])
 	}
 	has(t, boss.get(http.StatusOK, "/users"), "bob", "developer", "operator")
 	has(t, boss.get(http.StatusOK, "/help"), "How it works", "max_push", "1GiB")

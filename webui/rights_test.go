@@ -12,7 +12,7 @@ import (
 // another one does not exist, whatever is asked of it.
 func TestRights(t *testing.T) {
 	y := newYard(t)
-	y.app("shop", "blog")
+	y.App("shop", "blog")
 	y.deployed(1, "shop", "Greet people")
 	y.deployed(2, "blog", "Secret plans")
 	vera := y.user("vera", deploy.RoleViewer, deploy.Grant{App: "shop", Role: deploy.RoleViewer})

@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/control/controltest"
 )
 
 // TestSignInByLink: following a link shows a button, pressing it signs in, once.
 func TestSignInByLink(t *testing.T) {
 	y := newYard(t)
-	_, err := y.control.AddUser(t.Context(), operator(), "alice", deploy.RoleAdmin, nil)
-	y.must(err)
-	secret, lasts, err := y.control.SignInLink(t.Context(), operator(), "alice")
+	_, err := y.Control.AddUser(t.Context(), controltest.Operator(), "alice", deploy.RoleAdmin, nil)
+	y.Must(err)
+	secret, lasts, err := y.Control.SignInLink(t.Context(), controltest.Operator(), "alice")
 	if err != nil || lasts != 5*time.Minute {
 		t.Fatalf("a link for %s, error %v", lasts, err)
 	}
@@ -43,8 +44,8 @@ func TestSignInByLink(t *testing.T) {
 func TestNextIsHere(t *testing.T) {
 	y := newYard(t)
 	for _, next := range []string{"//evil.example", "https://evil.example", `/\evil.example`, "/\tevil", "evil"} {
-		secret, _, err := y.control.SignInLink(t.Context(), operator(), "")
-		y.must(err)
+		secret, _, err := y.Control.SignInLink(t.Context(), controltest.Operator(), "")
+		y.Must(err)
 		if to := y.stranger().post(http.StatusSeeOther, "/login", "link", secret, "next", next); to != "/" {
 			t.Errorf("%q leads to %q", next, to)
 		}
@@ -55,7 +56,7 @@ func TestNextIsHere(t *testing.T) {
 // revoked; and it has the rights that its user has then.
 func TestSessionsEnd(t *testing.T) {
 	y := newYard(t)
-	y.app("shop", "blog")
+	y.App("shop", "blog")
 	boss := y.browser("")
 	vera := y.user("vera", deploy.RoleViewer, deploy.Grant{App: "shop", Role: deploy.RoleViewer})
 	again := y.browser("vera")
@@ -74,16 +75,16 @@ func TestSessionsEnd(t *testing.T) {
 	vera.post(http.StatusNotFound, "/sessions/"+id+"/close")
 
 	vera.get(http.StatusOK, "/apps/shop")
-	y.must(y.control.Grant(t.Context(), operator(), deploy.Grant{App: "shop", User: "vera"}))
+	y.Must(y.Control.Grant(t.Context(), controltest.Operator(), deploy.Grant{App: "shop", User: "vera"}))
 	vera.get(http.StatusNotFound, "/apps/shop")
-	y.must(y.control.RemoveUser(t.Context(), operator(), "vera"))
+	y.Must(y.Control.RemoveUser(t.Context(), controltest.Operator(), "vera"))
 	vera.get(http.StatusSeeOther, "/")
-	_, err := y.control.AddUser(t.Context(), operator(), "vera", deploy.RoleAdmin, nil)
-	y.must(err)
+	_, err := y.Control.AddUser(t.Context(), controltest.Operator(), "vera", deploy.RoleAdmin, nil)
+	y.Must(err)
 	vera.get(http.StatusSeeOther, "/")
 
-	token, secret, err := y.control.CreateToken(t.Context(), operator(), deploy.NewToken{Name: "phone", Limit: deploy.Limit{Role: deploy.RoleViewer, App: "shop"}, Expires: time.Hour})
-	y.must(err)
+	token, secret, err := y.Control.CreateToken(t.Context(), controltest.Operator(), deploy.NewToken{Name: "phone", Limit: deploy.Limit{Role: deploy.RoleViewer, App: "shop"}, Expires: time.Hour})
+	y.Must(err)
 	phone := y.stranger()
 	phone.post(http.StatusSeeOther, "/login", "token", " "+secret+"\n")
 	hasNot(t, phone.get(http.StatusOK, "/"), "blog")
@@ -97,7 +98,7 @@ func TestSessionsEnd(t *testing.T) {
 // TestOtherSites cannot make a signed-in browser do anything.
 func TestOtherSites(t *testing.T) {
 	y := newYard(t)
-	y.app("shop")
+	y.App("shop")
 	boss := y.browser("")
 	for _, headers := range [][]string{{"Origin", "http://evil.example"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}} {
 		for _, path := range []string{"/apps/shop/freeze", "/logout", "/login"} {
@@ -116,8 +117,8 @@ func TestFailedSignIns(t *testing.T) {
 		has(t, text, "Not signed in")
 	}
 	count := func() int {
-		events, err := y.control.Events(t.Context(), operator(), deploy.EventFilter{Type: deploy.EventSignInFailed})
-		y.must(err)
+		events, err := y.Control.Events(t.Context(), controltest.Operator(), deploy.EventFilter{Type: deploy.EventSignInFailed})
+		y.Must(err)
 		for _, e := range events {
 			if e.Actor.IP != "192.0.2.7" || e.Actor.Origin != "web" {
 				t.Errorf("recorded was %+v", e.Actor)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"slipway/deploy/control/controltest"
 )
 
 // TestFollowOutlivesPruning: whoever reads the log of a deployment that has ended reads it to its end, though
@@ -16,11 +18,11 @@ func TestFollowOutlivesPruning(t *testing.T) {
 	w := newWorld(t)
 	w.apps()
 	log := strings.Repeat(strings.Repeat("x", 99)+"\n", 10_000)
-	dir := w.layout.Deployment(1)
-	w.must(os.MkdirAll(dir, 0o700))
-	w.must(os.WriteFile(filepath.Join(dir, "build.log"), []byte(log), 0o600))
+	dir := w.Layout.Deployment(1)
+	w.Must(os.MkdirAll(dir, 0o700))
+	w.Must(os.WriteFile(filepath.Join(dir, "build.log"), []byte(log), 0o600))
 	var read bytes.Buffer
-	w.must(w.control.Follow(t.Context(), operator(), 1, "build", 0, func(text []byte, next int64) error {
+	w.Must(w.Control.Follow(t.Context(), controltest.Operator(), 1, "build", 0, func(text []byte, next int64) error {
 		if read.Write(text); next != int64(read.Len()) {
 			t.Fatalf("%d after %d bytes", next, read.Len())
 		}

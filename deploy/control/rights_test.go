@@ -9,6 +9,7 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/control"
+	"slipway/deploy/control/controltest"
 )
 
 // need is who may do something.
@@ -143,7 +144,7 @@ func everybody() []somebody {
 	by := func(who func(w *world) deploy.Caller, l deploy.Limit) func(w *world) deploy.Caller {
 		return func(w *world) deploy.Caller { return w.with(who(w), l) }
 	}
-	operators := func(*world) deploy.Caller { return operator() }
+	operators := func(*world) deploy.Caller { return controltest.Operator() }
 	return []somebody{
 		{"the operator", admin, true, false, operators},
 		{"an admin", admin, true, false, root},
@@ -191,12 +192,12 @@ func TestRights(t *testing.T) {
 			w := newWorld(t)
 			w.apps()
 			who := s.comes(w)
-			if _, err := w.store.User(t.Context(), "dora"); errors.Is(err, deploy.ErrNotFound) {
+			if _, err := w.Store.User(t.Context(), "dora"); errors.Is(err, deploy.ErrNotFound) {
 				w.person("dora", deploy.RoleDeveloper)
 			}
 			for _, d := range deeds() {
-				before := w.recorder.Head().Sequence
-				err := d.do(t.Context(), w.control, who)
+				before := w.Recorder.Head().Sequence
+				err := d.do(t.Context(), w.Control, who)
 				want := s.expected(d.need)
 				if got := codeOf(err); got != want {
 					t.Errorf("%s: %q, want %q: %v", d.name, got, want, err)
@@ -242,16 +243,16 @@ func TestListsHoldWhatMayBeRead(t *testing.T) {
 			w := newWorld(t)
 			w.apps()
 			who := s.comes(w)
-			w.must(w.control.Freeze(t.Context(), operator(), "shop", "a zebra"))
+			w.Must(w.Control.Freeze(t.Context(), controltest.Operator(), "shop", "a zebra"))
 			lists := map[string]func() (any, error){
-				"apps":        func() (any, error) { return w.control.Apps(t.Context(), who) },
-				"queue":       func() (any, error) { return w.control.Queue(t.Context(), who) },
-				"deployments": func() (any, error) { return w.control.Deployments(t.Context(), who, deploy.DeploymentFilter{}) },
-				"events":      func() (any, error) { return w.control.Events(t.Context(), who, deploy.EventFilter{Limit: 1000}) },
+				"apps":        func() (any, error) { return w.Control.Apps(t.Context(), who) },
+				"queue":       func() (any, error) { return w.Control.Queue(t.Context(), who) },
+				"deployments": func() (any, error) { return w.Control.Deployments(t.Context(), who, deploy.DeploymentFilter{}) },
+				"events":      func() (any, error) { return w.Control.Events(t.Context(), who, deploy.EventFilter{Limit: 1000}) },
 			}
 			for name, list := range lists {
 				got, err := list()
-				w.must(err)
+				w.Must(err)
 				if tells := strings.Contains(fmt.Sprintf("%+v", got), "shop"); tells != (s.role != "") {
 					t.Errorf("%s tell of shop: %v: %+v", name, tells, got)
 				}
@@ -267,13 +268,13 @@ func TestNoDifferenceToWhatIsNotThere(t *testing.T) {
 	w.apps()
 	who := w.person("stan", deploy.RoleDeveloper)
 	for _, right := range []deploy.Right{deploy.RightRead, deploy.RightPush, deploy.RightBypass} {
-		_, there := w.control.App(t.Context(), who, "shop", right)
-		_, none := w.control.App(t.Context(), who, "none", right)
+		_, there := w.Control.App(t.Context(), who, "shop", right)
+		_, none := w.Control.App(t.Context(), who, "none", right)
 		if got, want := there.Error(), strings.ReplaceAll(none.Error(), "none", "shop"); got != want {
 			t.Errorf("%s: %q and %q", right, got, want)
 		}
-		_, there = w.control.Deployment(t.Context(), who, 1, right)
-		_, none = w.control.Deployment(t.Context(), who, 7, right)
+		_, there = w.Control.Deployment(t.Context(), who, 1, right)
+		_, none = w.Control.Deployment(t.Context(), who, 7, right)
 		if got, want := there.Error(), strings.ReplaceAll(none.Error(), "7", "1"); got != want {
 			t.Errorf("%s: %q and %q", right, got, want)
 		}
@@ -292,13 +293,13 @@ func TestUnfreezeTellsWhatIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.apps()
-			w.must(w.control.Freeze(t.Context(), operator(), "shop", "x"))
+			w.Must(w.Control.Freeze(t.Context(), controltest.Operator(), "shop", "x"))
 			w.rest.wrong = test.wrong
-			err := w.control.Unfreeze(t.Context(), operator(), "shop", "")
+			err := w.Control.Unfreeze(t.Context(), controltest.Operator(), "shop", "")
 			if codeOf(err) != deploy.CodeUnavailable || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("the admin reads %v", err)
 			}
-			if state, err := w.control.State(t.Context(), operator(), "shop"); err != nil || state.Frozen != "" {
+			if state, err := w.Control.State(t.Context(), controltest.Operator(), "shop"); err != nil || state.Frozen != "" {
 				t.Errorf("%+v, %v", state, err)
 			}
 		})
