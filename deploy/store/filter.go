@@ -140,6 +140,11 @@ type condition struct {
 	arg any
 }
 
+const (
+	ofUser   = "pusher_user = ?"
+	ofStatus = "status = ?"
+)
+
 // conditions are those that are neither about apps nor about the order, the one that few deployments fit
 // before the one that many do. Where the second half of one says what follows from the first, it is there
 // for SQLite to see that an index of some rows will do.
@@ -154,25 +159,43 @@ func (f filter) conditions() []condition {
 	add(f.Bypassed, "bypass", nil)
 	add(f.FailedStage != "", "failed_stage = ? AND failed_stage <> ''", f.FailedStage)
 	add(f.Code != "", "code = ? AND code <> ''", f.Code)
-	add(f.User != "", "pusher_user = ?", f.User)
-	add(f.Status != "" && !accepted, "status = ?", f.Status)
+	add(f.User != "", ofUser, f.User)
+	add(f.Status != "" && !accepted, ofStatus, f.Status)
 	add(f.Ref != "", "ref = ?", f.Ref)
-	add(accepted, "status = ?", f.Status)
+	add(accepted, ofStatus, f.Status)
 	return all
 }
 
 // on adds the conditions that are not about apps. found is whether the rows are found by something else.
 func (f filter) on(q *gorm.DB, found bool) *gorm.DB {
-	for i, c := range f.conditions() {
+	all := f.conditions()
+	indexed := 1
+	switch {
+	case found:
+		indexed = 0
+	case len(all) > 1 && f.together(all):
+		indexed = 2
+	}
+	for i, c := range all {
 		// SQLite knows nothing of how many rows there are of a value. A plus keeps it from an index.
-		// There is an index of both, with and without the app.
-		together := i == 1 && f.User != "" && !f.Bypassed && (f.Code == "" || f.FailedStage == "")
-		if (found || i > 0 && !together) && q.Name() == string(dialectSQLite) {
+		if i >= indexed && q.Name() == string(dialectSQLite) {
 			c.is = "+" + c.is
 		}
 		q = c.on(q)
 	}
 	return f.between(q)
+}
+
+// together tells whether there is an index of the first two conditions: of a user's failures, and of how a user's
+// deployments of an app ended.
+func (f filter) together(all []condition) bool {
+	return f.usersFailures() || all[0].is == ofUser && all[1].is == ofStatus
+}
+
+// usersFailures tells whether the first two conditions are at which stage, or how, a user's deployments failed.
+// There are indexes of them with and without the app.
+func (f filter) usersFailures() bool {
+	return f.User != "" && !f.Bypassed && (f.FailedStage != "") != (f.Code != "")
 }
 
 func (c condition) on(q *gorm.DB) *gorm.DB {

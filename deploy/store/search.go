@@ -71,7 +71,7 @@ func (f filter) leading(db *gorm.DB) *gorm.DB {
 	q := db.Model(&deploymentRow{}).Select("number")
 	if all := f.conditions(); len(all) > 0 {
 		q = all[0].on(q)
-		if len(all) > 1 && f.User != "" && !f.Bypassed && (f.FailedStage != "") != (f.Code != "") {
+		if f.usersFailures() {
 			q = all[1].on(q)
 		}
 	}
