@@ -18,10 +18,10 @@ OAPI_VERSION := v2.8.2
 # The version is stamped below; what git says of the checkout is not needed twice.
 BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath
 
-.PHONY: help build generate test lint model fuzz crash soak bench demo check clean
+.PHONY: help build generate test lint model fuzz crash soak screenshots bench demo check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/slipway, one static binary
 	$(BUILD) -ldflags '-s -w' -o cmd/slipway/libexec/slipway-hook ./cmd/slipway-hook
