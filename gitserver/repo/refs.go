@@ -89,12 +89,7 @@ func (s *Store) keep(ctx context.Context, app deploy.AppName, ref deploy.RefName
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, git.abandon)
-	err = git.exchange(fmt.Sprintf("option no-deref\x00update %s\x00%s\x00\x00commit\x00", ref, oid), "commit: ok")
-	if !stop() && err == nil {
-		_ = git.end()
-		return context.Cause(ctx)
-	}
+	err = git.exchangeWithin(ctx, fmt.Sprintf("option no-deref\x00update %s\x00%s\x00\x00commit\x00", ref, oid), "commit: ok")
 	if err == nil {
 		s.updaters.give(app, git)
 	}

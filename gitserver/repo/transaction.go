@@ -42,15 +42,9 @@ func (s *Store) prepare(ctx context.Context, app deploy.AppName, updates []deplo
 	if t.git, err = s.begin(app); err != nil {
 		return nil, fmt.Errorf("preparing to move %s: %w", names(updates), err)
 	}
-	stop := context.AfterFunc(ctx, t.git.abandon)
-	err = t.git.exchange(input, "prepare: ok")
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
-	}
-	if err == nil {
+	if err = t.git.exchangeWithin(ctx, input, "prepare: ok"); err == nil {
 		return t, nil
 	}
-	_ = t.Abort()
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("preparing to move %s: %w", names(updates), context.Cause(ctx))
 	}

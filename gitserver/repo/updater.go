@@ -86,6 +86,17 @@ func (u *updater) exchange(input string, answers ...string) error {
 	return nil
 }
 
+// exchangeWithin is exchange that lets git go, and fails, when ctx ends.
+func (u *updater) exchangeWithin(ctx context.Context, input string, answers ...string) error {
+	stop := context.AfterFunc(ctx, u.abandon)
+	err := u.exchange(input, answers...)
+	if !stop() && err == nil {
+		_ = u.end()
+		err = context.Cause(ctx)
+	}
+	return err
+}
+
 // failure ends git and adds what it said to err.
 func (u *updater) failure(err error) error {
 	if waitErr := u.end(); waitErr != nil {
