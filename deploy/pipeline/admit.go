@@ -149,16 +149,14 @@ func (p *Pipeline) open(ctx context.Context, o deploy.Offer, progress io.Writer)
 	if err != nil {
 		return nil, fmt.Errorf("numbering the deployment: %w", err)
 	}
-	d, err := newDeployment(ctx, p, o, app, n, t, progress)
-	if err != nil {
-		return nil, err
-	}
+	d := newDeployment(ctx, p, o, app, n, t)
 	d.leave = p.enter(d)
-	err = d.record(ctx, deploy.Event{Type: deploy.EventDeploymentQueued}.WithData(d.Deployment))
+	err = d.makeFolder(progress, t.verbose)
+	if err == nil {
+		err = d.record(ctx, deploy.Event{Type: deploy.EventDeploymentQueued}.WithData(d.Deployment))
+	}
 	if err != nil {
-		d.leave()
-		d.close()
-		_ = os.RemoveAll(p.Layout.Deployment(n)) // of which nobody knows
+		d.forget()
 		return nil, err
 	}
 	d.term.header(d.Deployment)

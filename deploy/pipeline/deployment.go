@@ -52,26 +52,34 @@ func (c *canceledBy) Error() string {
 // errPusherLeft is the cause of a deployment whose pusher went away.
 var errPusherLeft = errors.New("the pusher went away")
 
-func newDeployment(ctx context.Context, p *Pipeline, o deploy.Offer, app deploy.App, n deploy.Number, t terms, progress io.Writer) (*deployment, error) {
+// newDeployment describes a deployment; there is nothing of it on disk yet.
+func newDeployment(ctx context.Context, p *Pipeline, o deploy.Offer, app deploy.App, n deploy.Number, t terms) *deployment {
 	d := &deployment{p: p, app: app, offer: o}
 	d.Deployment = deploy.Deployment{
 		Number: n, App: o.App, Environment: deploy.Production, Ref: o.Update.Ref, Old: t.old, New: o.Update.New,
 		Commit: o.Commit, Pusher: o.Pusher, Bypass: t.bypass, Again: o.Again, Status: deploy.StatusQueued, QueuedAt: time.Now().UTC(),
 	}
 	d.ticket = &ticket{number: n, target: d.Target(), user: o.Pusher.User}
-	dir := p.Layout.Deployment(n)
-	if err := os.MkdirAll(dir, 0o711); err != nil {
-		return nil, fmt.Errorf("making the deployment's folder: %w", err)
-	}
-	transcript, err := os.OpenFile(filepath.Join(dir, TranscriptFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("making the transcript: %w", err)
-	}
-	d.term = newTerminal(&tee{file: transcript, pusher: progress}, t.verbose)
 	d.ctx, d.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	d.pusher = ctx
 	context.AfterFunc(ctx, d.pusherGone)
-	return d, nil
+	return d
+}
+
+// makeFolder makes the deployment's folder, and in it the transcript of what the pusher reads. The
+// housekeeping takes away the folder of a deployment that has no record and is not in flight, so this one
+// must be in flight by then.
+func (d *deployment) makeFolder(progress io.Writer, verbose bool) error {
+	dir := d.p.Layout.Deployment(d.Number)
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return fmt.Errorf("making the deployment's folder: %w", err)
+	}
+	transcript, err := os.OpenFile(filepath.Join(dir, TranscriptFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("making the transcript: %w", err)
+	}
+	d.term = newTerminal(&tee{file: transcript, pusher: progress}, verbose)
+	return nil
 }
 
 // TranscriptFile is the name, under deployments/N/, of what the pusher read.
@@ -100,7 +108,16 @@ func (d *deployment) pusherGone() {
 
 func (d *deployment) close() {
 	d.end(nil)
-	d.term.Close()
+	if d.term != nil {
+		d.term.Close()
+	}
+}
+
+// forget takes back everything of a deployment that could not be recorded: nobody knows of it.
+func (d *deployment) forget() {
+	d.close()
+	_ = os.RemoveAll(d.p.Layout.Deployment(d.Number))
+	d.leave()
 }
 
 // cancel ends the deployment unless it is too late, which it tells by false.

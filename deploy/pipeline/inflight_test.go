@@ -3,10 +3,15 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"slipway/deploy"
 )
@@ -76,4 +81,55 @@ func TestInFlightIsSpared(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestInFlightBeforeItHasAFolder stops a deployment while it makes its folder: the housekeeping, which takes
+// away folders of which nothing is recorded, must find it in flight by then.
+func TestInFlightBeforeItHasAFolder(t *testing.T) {
+	w := newWorld(t)
+	p := w.pipeline()
+	transcript := filepath.Join(w.layout.Deployment(1), TranscriptFile)
+	w.must(os.MkdirAll(filepath.Dir(transcript), 0o755))
+	w.must(syscall.Mkfifo(transcript, 0o600)) // to open it takes until somebody reads
+	ended := make(chan deploy.Answer)
+	go func() { ended <- p.Admit(context.Background(), offer(1), io.Discard) }()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for began := time.Now(); !p.InFlight(1) && time.Since(began) < 10*time.Second; {
+		<-look.C
+	}
+	if len(w.types()) > 0 {
+		t.Error("it is recorded already, so this shows nothing")
+	}
+	if !p.InFlight(1) {
+		t.Error("it has a folder and no record, and is not in flight")
+	}
+	f, err := os.Open(transcript)
+	w.must(err)
+	_, err = io.Copy(io.Discard, f)
+	w.must(errors.Join(err, f.Close()))
+	if answer := <-ended; !answer.Accepted {
+		t.Errorf("%+v\n%s", answer, w.log.String())
+	}
+}
+
+// TestForgotten: of a deployment that cannot be recorded, or have a folder, nothing stays.
+func TestForgotten(t *testing.T) {
+	w := newWorld(t)
+	p := w.pipeline()
+	w.fail["record deployment.queued"] = errors.New("no")
+	if answer := p.Admit(t.Context(), offer(1), io.Discard); answer.Accepted || answer.Number != 0 || p.InFlight(1) {
+		t.Errorf("%+v, in flight: %v", answer, p.InFlight(1))
+	}
+	delete(w.fail, "record deployment.queued")
+	w.must(os.MkdirAll(filepath.Join(w.layout.Deployment(2), TranscriptFile), 0o755)) // where a file is to be
+	if answer := p.Admit(t.Context(), offer(1), io.Discard); answer.Accepted || answer.Number != 0 || p.InFlight(2) {
+		t.Errorf("%+v, in flight: %v", answer, p.InFlight(2))
+	}
+	if left, err := os.ReadDir(filepath.Dir(w.layout.Deployment(1))); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if answer := p.Admit(t.Context(), offer(1), io.Discard); !answer.Accepted || answer.Number != 3 {
+		t.Errorf("the next one: %+v", answer)
+	}
 }

@@ -55,6 +55,7 @@ func newHistory(t *testing.T, seed uint64) *history {
 		log := h.file(filepath.Join("deployments", n.String(), "transcript.log"), 1)
 		at := time.Now().Add(-h.age(n))
 		h.must(os.Chtimes(filepath.Dir(log), at, at))
+		h.running[n] = h.random.IntN(4) == 0 // it begins, and is about to be recorded
 		h.odd = append(h.odd, n)
 	}
 	h.random.Shuffle(len(h.kept), func(i, j int) { h.kept[i], h.kept[j] = h.kept[j], h.kept[i] })
