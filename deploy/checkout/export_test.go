@@ -8,3 +8,12 @@ func Ready(t *Trees, app deploy.App, revision deploy.OID) bool {
 	defer t.mu.Unlock()
 	return t.ready[app.Name].revision == revision
 }
+
+// BeforeRemoving has hook called whenever a spare, or what is in its place, is about to be removed.
+func BeforeRemoving(t *Trees, hook func()) {
+	remove := t.remove
+	t.remove = func(dir string) error {
+		hook()
+		return remove(dir)
+	}
+}

@@ -51,7 +51,8 @@ type Config struct {
 // Trees makes work trees. It is safe for concurrent use.
 type Trees struct {
 	config Config
-	asked  chan struct{} // has a token when something is wanted
+	remove func(dir string) error // os.RemoveAll; a test may wait in it
+	asked  chan struct{}          // has a token when something is wanted
 
 	mu     sync.Mutex
 	wanted map[deploy.AppName]content // spares to be made
@@ -66,17 +67,23 @@ type content struct {
 	lfs      pointers
 }
 
-// making is the work on a spare.
+// making is the work on a spare, which one at a time does: it is made, or it is removed.
 type making struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	done   chan struct{} // closed when it is made or has failed
+	done   chan struct{} // closed when it is made, has failed, or is gone
+}
+
+func newMaking(ctx context.Context) *making {
+	m := &making{done: make(chan struct{})}
+	m.ctx, m.cancel = context.WithCancel(ctx)
+	return m
 }
 
 // New returns the trees of a data directory. It starts and touches nothing.
 func New(c Config) *Trees {
 	return &Trees{
-		config: c, asked: make(chan struct{}, 1),
+		config: c, remove: os.RemoveAll, asked: make(chan struct{}, 1),
 		wanted: map[deploy.AppName]content{}, making: map[deploy.AppName]*making{}, ready: map[deploy.AppName]content{},
 	}
 }
@@ -181,33 +188,65 @@ func (t *Trees) Ahead(app deploy.App, revision deploy.OID) {
 		return
 	}
 	t.wanted[app.Name] = content{app: app, revision: revision}
+	t.ask()
+}
+
+func (t *Trees) ask() {
 	select {
 	case t.asked <- struct{}{}:
 	default:
 	}
 }
 
-// Drop takes an app's spare away, also one that is being made, and returns when its disk space is free.
+// Drop takes an app's spare away, also one that is being made, and returns when its disk space is free. One
+// that is wanted meanwhile is made afterwards: half of it would be removed, and nobody would know.
 func (t *Trees) Drop(ctx context.Context, app deploy.AppName) error {
-	t.mu.Lock()
-	delete(t.wanted, app)
-	m := t.making[app]
-	t.mu.Unlock()
-	if m != nil {
-		m.cancel()
-		select {
-		case <-m.done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	m, err := t.claim(ctx, app)
+	if err != nil {
+		return err
 	}
-	t.mu.Lock()
-	delete(t.ready, app)
-	t.mu.Unlock()
-	if err := os.RemoveAll(t.config.Layout.Spare(app)); err != nil {
+	defer t.release(app, m)
+	if err := t.remove(t.config.Layout.Spare(app)); err != nil {
 		return fmt.Errorf("removing a spare tree: %w", err)
 	}
 	return nil
+}
+
+// claim waits until nobody works on the app's spare, and has it to itself then.
+func (t *Trees) claim(ctx context.Context, app deploy.AppName) (*making, error) {
+	for {
+		t.mu.Lock()
+		delete(t.wanted, app)
+		before := t.making[app]
+		if before == nil {
+			defer t.mu.Unlock()
+			delete(t.ready, app)
+			m := newMaking(ctx)
+			t.making[app] = m
+			return m, nil
+		}
+		t.mu.Unlock()
+		before.cancel()
+		select {
+		case <-before.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// release ends the work on a spare.
+func (t *Trees) release(app deploy.AppName, m *making) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.releaseLocked(app, m)
+	t.ask() // for what was wanted meanwhile
+}
+
+func (t *Trees) releaseLocked(app deploy.AppName, m *making) {
+	delete(t.making, app)
+	m.cancel()
+	close(m.done)
 }
 
 // Run makes the spares that are wanted, one after the other, until ctx ends.
@@ -226,15 +265,17 @@ func (t *Trees) Run(ctx context.Context) error {
 	}
 }
 
-// next takes something wanted, and marks it as being made.
+// next takes something wanted that nobody works on, and marks it as being made.
 func (t *Trees) next(ctx context.Context) (content, *making, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, c := range t.wanted {
+		if t.making[name] != nil {
+			continue
+		}
 		delete(t.wanted, name)
 		delete(t.ready, name)
-		m := &making{done: make(chan struct{})}
-		m.ctx, m.cancel = context.WithCancel(ctx)
+		m := newMaking(ctx)
 		t.making[name] = m
 		return c, m, true
 	}
@@ -243,21 +284,20 @@ func (t *Trees) next(ctx context.Context) (content, *making, bool) {
 
 // spare makes one spare.
 func (t *Trees) spare(m *making, c content) {
-	defer m.cancel()
 	dir := t.config.Layout.Spare(c.app.Name)
 	err := t.make(m.ctx, &c, dir)
 	if err != nil {
-		err = errors.Join(err, os.RemoveAll(dir))
+		err = errors.Join(err, t.remove(dir))
 	}
 	t.mu.Lock()
-	delete(t.making, c.app.Name)
-	if err == nil && m.ctx.Err() == nil {
+	unwanted := m.ctx.Err() != nil
+	if err == nil && !unwanted {
 		t.ready[c.app.Name] = c
 	}
-	close(m.done)
+	t.releaseLocked(c.app.Name, m)
 	t.mu.Unlock()
 	_, rejected := deploy.AsRejection(err)
-	if err != nil && !rejected && m.ctx.Err() == nil && !errors.Is(err, errUnwanted) && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !rejected && !unwanted && !errors.Is(err, errUnwanted) && !errors.Is(err, fs.ErrNotExist) {
 		t.config.Logger.Warn("making a spare tree", "app", c.app.Name, "error", err)
 	}
 }
@@ -266,7 +306,7 @@ func (t *Trees) spare(m *making, c content) {
 var errUnwanted = errors.New("no room for a spare tree")
 
 func (t *Trees) make(ctx context.Context, c *content, dir string) error {
-	err := os.RemoveAll(dir)
+	err := t.remove(dir)
 	if err == nil && !t.config.Room(ctx, c.app) {
 		return errUnwanted
 	}

@@ -41,12 +41,16 @@ func newWorld(t testing.TB, dir string) *world {
 	w.must(w.repos.Create(t.Context(), "shop", repo.Options{}))
 	w.git("init", "-q", "-b", "main")
 	w.git("remote", "add", "origin", w.repos.Dir("shop"))
+	w.run()
+	t.Cleanup(func() { w.end() })
+	return w
+}
+
+func (w *world) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- w.trees.Run(ctx) }()
 	w.end = func() { cancel(); w.must(<-done) }
-	t.Cleanup(func() { w.end() })
-	return w
 }
 
 func (w *world) owner(uint32) (uid, gid int) {
@@ -188,6 +192,38 @@ func TestCheckoutBesideSpares(t *testing.T) {
 	w.must(err)
 	if got := w.read(job.Tree, "file"); got != "other app" {
 		t.Errorf("%q in the other app's tree", got)
+	}
+}
+
+// A spare that is wanted while the one before is being removed is made when that has gone, for it has the same
+// place: otherwise a part of the new one would be removed with the old one, and the next tree lack it.
+func TestSpareBesideDrop(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	one := w.commit("file", "one")
+	w.spare(one)
+	two := w.commit("file", "two")
+	w.end()
+	w.end = func() {}
+	calls, dropping := make(chan struct{}, 10), make(chan struct{})
+	checkout.BeforeRemoving(w.trees, func() {
+		calls <- struct{}{}
+		<-dropping
+	})
+	dropped := make(chan error)
+	go func() { dropped <- w.trees.Drop(t.Context(), "shop") }()
+	<-calls // the first one is being removed from now on
+	w.run()
+	w.trees.Ahead(w.app, two)
+	select {
+	case <-calls:
+		t.Error("the next one is being made already")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(dropping)
+	w.must(<-dropped)
+	w.spare(two)
+	if got := w.read(w.layout.Spare("shop"), "file"); got != "two" {
+		t.Errorf("%q in the spare", got)
 	}
 }
 
