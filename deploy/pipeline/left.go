@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"slipway/deploy"
 )
@@ -12,19 +13,32 @@ import (
 // written: a ref that was not moved, an end that was not recorded. It is called by whoever has the first
 // place in the target's line, so that it is done before anything is accepted on top.
 func (p *Pipeline) settleLeft(ctx context.Context, t deploy.Target) error {
-	unfinished, err := p.History.Unfinished(ctx)
-	if err != nil {
-		return fmt.Errorf("listing unfinished deployments: %w", err)
+	left, err := p.left(ctx, t, func(n deploy.Number) bool { return !p.Running(n) })
+	if err != nil || len(left) == 0 {
+		return err
 	}
-	for _, d := range unfinished {
-		if d.Target() != t || p.Running(d.Number) {
-			continue
-		}
+	// What ended between the list and the look at it has recorded its end since.
+	left, err = p.left(ctx, t, func(n deploy.Number) bool {
+		return slices.ContainsFunc(left, func(d deploy.Deployment) bool { return d.Number == n })
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range left {
 		if err := p.settle(ctx, &d); err != nil {
 			return fmt.Errorf("settling deployment %d: %w", d.Number, err)
 		}
 	}
 	return nil
+}
+
+// left lists a target's unfinished deployments whose numbers are among some.
+func (p *Pipeline) left(ctx context.Context, t deploy.Target, among func(deploy.Number) bool) ([]deploy.Deployment, error) {
+	all, err := p.History.Unfinished(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing unfinished deployments: %w", err)
+	}
+	return slices.DeleteFunc(all, func(d deploy.Deployment) bool { return d.Target() != t || !among(d.Number) }), nil
 }
 
 // PutRight makes what serves an app be what the records say, as far as it can, for whoever is about to lift

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"slipway/deploy"
@@ -64,6 +66,41 @@ func backTo(n deploy.Number) func(*Pipeline) deploy.Answer {
 		r.Caller.Admin = true // past the freeze
 		return p.Again(context.Background(), r, &bytes.Buffer{})
 	}
+}
+
+// TestNothingIsEndedTwice cancels a deployment that waits at the very moment at which the one before it looks
+// for what was left unfinished: it has ended by itself.
+func TestNothingIsEndedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := settled(t)
+		p := w.pipeline()
+		built, canceled := make(chan struct{}), make(chan struct{})
+		var armed atomic.Bool
+		w.during["build"] = func() { <-built }
+		w.during["list unfinished"] = func() {
+			if armed.CompareAndSwap(true, false) { // 4 has its turn
+				w.must(p.Cancel(5, deploy.Actor{Name: "bob"}, ""))
+				<-canceled
+			}
+		}
+		go push(3)(p)
+		synctest.Wait()
+		go push(4)(p)
+		synctest.Wait()
+		go func() {
+			push(5)(p)
+			close(canceled)
+		}()
+		synctest.Wait()
+		armed.Store(true)
+		close(built)
+		<-canceled
+		synctest.Wait()
+		w.must(p.Wait(t.Context()))
+		if w.rows[4].Status != deploy.StatusAccepted || w.rows[5].Status != deploy.StatusCanceled {
+			t.Errorf("4 became %s and 5 %s\n%s", w.rows[4].Status, w.rows[5].Status, w.log.String())
+		}
+	})
 }
 
 // TestPutRight lifts a freeze: what it was for is mended first.

@@ -236,6 +236,11 @@ func (w *process) Unfinished(context.Context) ([]deploy.Deployment, error) {
 		}
 	}
 	slices.SortFunc(all, func(a, b deploy.Deployment) int { return int(a.Number - b.Number) })
+	if also := w.during["list unfinished"]; also != nil {
+		w.mu.Unlock()
+		defer w.mu.Lock()
+		also()
+	}
 	return all, nil
 }
 
