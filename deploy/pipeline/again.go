@@ -58,16 +58,25 @@ func (p *Pipeline) kept(ctx context.Context, past deploy.Deployment) error {
 	if past.Release() == state.Serving {
 		return deploy.Reject(deploy.CodeExists, "release %d is what serves", state.Serving)
 	}
-	_, err = os.Stat(p.Layout.Release(past.App, past.Release()))
+	return p.stillKept(&past)
+}
+
+// stillKept tells whether the release of a deployment is there.
+func (p *Pipeline) stillKept(d *deploy.Deployment) error {
+	_, err := os.Stat(p.Layout.Release(d.App, d.Release()))
 	if errors.Is(err, fs.ErrNotExist) {
-		return deploy.Reject(deploy.CodeNotFound, "release %d is not kept any more", past.Release()).
-			WithHint("slipway redeploy %s %d   builds and tests its revision again", past.App, past.Number)
+		return deploy.Reject(deploy.CodeNotFound, "release %d is not kept any more", d.Release()).
+			WithHint("slipway redeploy %s %d   builds and tests its revision again", d.App, d.Release())
 	}
 	return err
 }
 
 // candidateAgain is the release that a roll back goes to. It was built, tested and watched already.
 func (p *Pipeline) candidateAgain(d *deployment) (*candidate, error) {
+	// One that was accepted before this was in flight may have pruned it.
+	if err := p.stillKept(&d.Deployment); err != nil {
+		return nil, err
+	}
 	if err := p.unretire(d.ctx, d.Target(), d.Release()); err != nil {
 		return nil, err
 	}

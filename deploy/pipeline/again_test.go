@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -78,6 +79,20 @@ func TestAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	stands(w.state.Serving, oid(3))
+}
+
+// TestRollBackToWhatWasPruned: a release that is pruned while a roll back to it begins is told to be gone, and
+// nothing is switched.
+func TestRollBackToWhatWasPruned(t *testing.T) {
+	w := settled(t)
+	p := w.pipeline()
+	w.during["record deployment.queued"] = func() { w.must(os.RemoveAll(w.layout.Release(shop.Name, 1))) }
+	var out bytes.Buffer
+	a := p.Again(t.Context(), rollback(1), &out)
+	wantLines(t, out.String(), "rejected: release 1 is not kept any more", "slipway redeploy shop 1", "production still serves")
+	if a.Accepted || w.traffic != 2 || w.ref != oid(2) || !w.rows[a.Number].SwitchedAt.IsZero() {
+		t.Errorf("%+v, traffic goes to %d, ref %s", a, w.traffic, w.ref.Short())
+	}
 }
 
 // TestRollBackWhileDraining: who rolls back at once meets the release that is wanted being drained. Its
