@@ -19,13 +19,19 @@ func (w *crashWorld) crash(c crash) {
 	spared := c.victim == theRouter || c.victim == aKeeper || c.victim == anInstance // the server is
 	w.kill()
 	a := c.kind.prepare(w)
+	if c.loses != nil {
+		a.accepted = nil // a release that was never whole on disk
+	}
 	w.visitors.allow(c.victim != onlyServer, append(slices.Clone(a.visible), w.serving.revision)...)
 	by := "STOP"
 	if c.victim == onlyServer {
 		by = "KILL"
 	}
-	w.start("SLIPWAY_CRASH_TRACE="+filepath.Join(w.dir, "trace.last"), fmt.Sprintf("SLIPWAY_CRASH_AT=%d", c.point), "SLIPWAY_CRASH_BY="+by)
+	w.start("SLIPWAY_CRASH_TRACE="+filepath.Join(w.dir, "trace.last"), "SLIPWAY_CRASH_AT="+c.at(), "SLIPWAY_CRASH_BY="+by)
 	reached, asked := w.until(c, a, spared)
+	if c.loses != nil && !reached {
+		w.t.Errorf("the server does not come to %s", c.name)
+	}
 	if !reached || !spared {
 		w.kill() // it must not come to the point later
 		w.recover(c)
@@ -78,6 +84,9 @@ func (w *crashWorld) until(c crash, a attempt, spared bool) (reached bool, asked
 			continue
 		}
 		w.strike(c.victim)
+		if c.loses != nil {
+			w.lose(c.loses)
+		}
 		if spared {
 			w.must(w.server.Process.Signal(unix.SIGCONT))
 			w.must(w.ready())

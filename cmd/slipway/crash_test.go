@@ -15,9 +15,9 @@ import (
 
 // TestKilledAtEveryInstant runs the server as its users do and kills it before and after every record
 // and every effect, during pushes of all kinds and during the recovery; and at the same instants its
-// router, a keeper, an instance, all of them at once, or the power. Each time the server starts again,
-// and then everything has to agree (crash_agree_test.go), the next push to work, and the visitors not to
-// have noticed.
+// router, a keeper, an instance, all of them at once, or the power. Besides, a power cut takes what it can
+// of a release that is being made (crash_unsynced_test.go). Each time the server starts again, and then
+// everything has to agree (crash_agree_test.go), the next push to work, and the visitors not to have noticed.
 //
 // The instants are found by running: a first push of each kind counts them. All of them would take half
 // an hour, so make test takes a sample, in which each kind of push and each victim appears, and another
@@ -38,7 +38,7 @@ func TestKilledAtEveryInstant(t *testing.T) {
 		if !t.Run(fmt.Sprintf("world %d", world), func(t *testing.T) {
 			w := newCrashWorld(t, program, app)
 			if world == 0 {
-				plan = w.plan(random, runs)
+				plan = withLosses(w.plan(random, runs))
 			}
 			plan = w.crashes(t, plan)
 		}) {
@@ -84,18 +84,30 @@ func setting(t *testing.T, name string, otherwise int) int {
 // crash is one thing that happens to a world.
 type crash struct {
 	kind   kind
-	point  int    // of the server's life, from its start
+	point  int    // of the server's life, from its start; 0 is the first one of that name
 	name   string // of the point, as it was when they were counted
 	victim victim
-	again  int // the point at which the next server is killed; 0 for none
+	loses  *loss // files, besides; nil for none
+	again  int   // the point at which the next server is killed; 0 for none
 }
 
 func (c crash) String() string {
 	s := fmt.Sprintf("%s, %s at %d %s", c.kind.name, c.victim, c.point, c.name)
+	if c.loses != nil {
+		s = fmt.Sprintf("%s, %s %s, and %s", c.kind.name, c.victim, c.name, c.loses.name)
+	}
 	if c.again > 0 {
 		s += fmt.Sprintf(", again at %d", c.again)
 	}
 	return s
+}
+
+// at names its point for the server (killpoints_crash.go).
+func (c crash) at() string {
+	if c.point == 0 {
+		return c.name
+	}
+	return strconv.Itoa(c.point)
 }
 
 // victim is what a crash ends.

@@ -25,7 +25,8 @@ import (
 // kills or stops the server at one of them. This file is in the program that crash_test.go builds and
 // in no other.
 //
-// SLIPWAY_CRASH_TRACE names the file. SLIPWAY_CRASH_AT is the number of the point, from 1; 0 is never.
+// SLIPWAY_CRASH_TRACE names the file. SLIPWAY_CRASH_AT is the number of the point, from 1, or its name, for the
+// first one of that name; 0 is never.
 // SLIPWAY_CRASH_BY is KILL, or STOP for somebody who wants to kill something else at that moment.
 type killPoints struct{ *killCounter }
 
@@ -33,6 +34,7 @@ type killCounter struct {
 	mu         sync.Mutex
 	trace      *os.File
 	passed, at int
+	named      string // the point, if it is not told by its number
 	by         unix.Signal
 }
 
@@ -45,11 +47,10 @@ func openKillPoints() (killPoints, error) {
 	if name == "" {
 		return killPoints{k}, nil
 	}
-	at, err := strconv.Atoi(os.Getenv("SLIPWAY_CRASH_AT"))
-	if err != nil {
-		return killPoints{}, fmt.Errorf("reading the kill point: %w", err)
+	var err error
+	if k.at, err = strconv.Atoi(os.Getenv("SLIPWAY_CRASH_AT")); err != nil {
+		k.named = os.Getenv("SLIPWAY_CRASH_AT")
 	}
-	k.at = at
 	k.trace, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	return killPoints{k}, err
 }
@@ -61,6 +62,9 @@ func (k *killCounter) pass(name string) {
 	k.passed++
 	if k.trace != nil {
 		fmt.Fprintln(k.trace, name)
+	}
+	if k.named == name {
+		k.named, k.at = "", k.passed
 	}
 	if k.passed != k.at {
 		return
