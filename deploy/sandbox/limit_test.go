@@ -58,34 +58,34 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestDiskLimitOfWatchedFolder takes room in each way that there is. With room for it each succeeds.
+// TestDiskLimitOfWatchedFolder takes room in each way that there is. With room for it each succeeds; with less it
+// is ended, and a little fits all the same, since what was there before does not count.
 func TestDiskLimitOfWatchedFolder(t *testing.T) {
 	s := newSandbox()
-	for _, test := range []struct {
-		name  string
-		probe Spec
-	}{
-		{"a file", probe("fill", "/app/file", "60", "stay")},
-		{"a file without a name", probe("unlinked", "/app/file", "60", "stay")},
-		{"a file below more folders than a path can name", probe("deep", "/app", "60", "stay")},
-		{"inodes", probe("empty", "/app", "20000", "stay")},
+	for name, way := range map[string][]string{
+		"a file":                {"fill", "/app/file", "60"},
+		"a file without a name": {"unlinked", "/app/file", "60"},
+		"a file below more folders than a path can name": {"deep", "/app", "60"},
+		"inodes": {"empty", "/app", "20000"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			dir := folder(t, s, 7)
+		t.Run(name, func(t *testing.T) {
+			within := func(dir string, limit int64, probe Spec) Spec {
+				probe.Mounts = append(probe.Mounts, Mount{Source: dir, Target: "/app", Writable: true})
+				probe.Watched, probe.Limits.Disk = []string{dir}, limit
+				return probe
+			}
+			dir, roomy := folder(t, s, 7), folder(t, s, 7)
+			must(t, s, within(roomy, 1<<30, probe(way[0], way[1:]...)))
 			if err := os.WriteFile(filepath.Join(dir, "before"), make([]byte, 30<<20), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			inside := test.probe
-			inside.Mounts = append(inside.Mounts, Mount{Source: dir, Target: "/app", Writable: true})
-			inside.Watched, inside.Limits.Disk = []string{dir}, 20<<20
-			r, output := finish(t, s, inside)
+			// It stays until it is looked at.
+			r, output := finish(t, s, within(dir, 20<<20, probe(way[0], append(way[1:], "stay")...)))
 			if want := "disk limit of 20 MiB reached; all its processes were ended"; r.Struck != want {
 				t.Errorf("%q, want %q\n%s", r.Struck, want, output)
 			}
-			small := probe("fill", "/app/small", "10")
-			small.Mounts, small.Watched, small.Limits.Disk = inside.Mounts, inside.Watched, 20<<20
-			must(t, s, small)
-			if err := os.RemoveAll(dir); err != nil {
+			must(t, s, within(dir, 20<<20, probe("fill", "/app/small", "10")))
+			if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(roomy)); err != nil {
 				t.Error(err)
 			}
 		})

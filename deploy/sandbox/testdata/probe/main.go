@@ -245,7 +245,9 @@ func fillUnlinked(a []string) error {
 			return err
 		}
 	}
-	stay()
+	if len(a) > 2 {
+		stay()
+	}
 	return nil
 }
 
