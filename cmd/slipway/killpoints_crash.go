@@ -239,9 +239,8 @@ func (r killReleases) Remove(app deploy.AppName, n deploy.Number) error {
 	return r.k.around("remove release", func() error { return r.Releases.Remove(app, n) })
 }
 
-func (r killReleases) Prune(ctx context.Context, app deploy.AppName, keep []deploy.Number, keepN int) (gone []deploy.Number, err error) {
-	err = r.k.around("prune", func() error { gone, err = r.Releases.Prune(ctx, app, keep, keepN); return err })
-	return gone, err
+func (r killReleases) Prune(ctx context.Context, app deploy.AppName, keep []deploy.Number, keepN int, about func(deploy.Number) error) error {
+	return r.k.around("prune", func() error { return r.Releases.Prune(ctx, app, keep, keepN, about) })
 }
 
 // instances is pipeline.Instances under a name that leaves its method Instances to be seen.

@@ -11,7 +11,7 @@ import (
 // deployment that begins in between prunes for this one when it is accepted.
 func (p *Pipeline) prune(ctx context.Context, d *deployment, keepN int) {
 	if p.queue.awaited(d.ticket) {
-		p.pruneReleases(ctx, d, keepN)
+		p.pruneReleases(ctx, d.Target(), keepN)
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -19,27 +19,25 @@ func (p *Pipeline) prune(ctx context.Context, d *deployment, keepN int) {
 		<-d.ticket.left
 		p.putOff(ctx)
 		_, _ = p.WhenIdle(d.Target(), func() error {
-			p.pruneReleases(ctx, d, keepN)
+			p.pruneReleases(ctx, d.Target(), keepN)
 			return nil
 		})
 	})
 }
 
-func (p *Pipeline) pruneReleases(ctx context.Context, d *deployment, keepN int) {
-	state, err := p.Records.TargetState(ctx, d.Target())
-	if err != nil {
-		p.Logger.Error("pruning releases", "app", d.App, "error", err)
-		return
+// pruneReleases records of each release that it is going, and removes it. One that a killed server has recorded
+// and not removed goes at the next start, and is recorded again.
+func (p *Pipeline) pruneReleases(ctx context.Context, t deploy.Target, keepN int) {
+	state, err := p.Records.TargetState(ctx, t)
+	if err == nil {
+		keep := append(p.releasesInFlight(t), state.Serving, state.Previous)
+		err = p.Releases.Prune(ctx, t.App, keep, keepN, func(n deploy.Number) error {
+			event := deploy.Event{Type: deploy.EventReleasePruned, Actor: deploy.ServerActor("prune"), App: t.App, Deployment: n}
+			_, err := p.Recorder.Record(ctx, event)
+			return err
+		})
 	}
-	keep := append(p.releasesInFlight(d.Target()), state.Serving, state.Previous)
-	pruned, err := p.Releases.Prune(ctx, d.App, keep, keepN)
 	if err != nil {
-		p.Logger.Error("pruning releases", "app", d.App, "error", err)
-	}
-	for _, n := range pruned {
-		event := deploy.Event{Type: deploy.EventReleasePruned, Actor: deploy.ServerActor("prune"), App: d.App, Deployment: n}
-		if _, err := p.Recorder.Record(ctx, event); err != nil {
-			p.Logger.Error("recording a pruned release", "app", d.App, "release", n, "error", err)
-		}
+		p.Logger.Error("pruning releases", "target", t.String(), "error", err)
 	}
 }

@@ -183,7 +183,14 @@ func (p *Pipeline) agree(ctx context.Context, app deploy.App) error {
 			return err
 		}
 	}
-	return p.Instances.Sweep(ctx, target, keep...)
+	if err := p.Instances.Sweep(ctx, target, keep...); err != nil || state.Serving == 0 {
+		return err
+	}
+	m, err := p.manifestOf(ctx, app.Name, state.Serving)
+	if err == nil {
+		p.pruneReleases(ctx, target, m.Deploy.KeepReleases)
+	}
+	return err
 }
 
 // serve sees to it that the recorded release serves.

@@ -83,8 +83,9 @@ type Releases interface {
 	MarkCurrent(deploy.AppName, deploy.Number) error
 	// Remove deletes release n. It is no error if there is none.
 	Remove(deploy.AppName, deploy.Number) error
-	// Prune removes the oldest releases but the newest keepN and those in keep, and names them.
-	Prune(ctx context.Context, app deploy.AppName, keep []deploy.Number, keepN int) ([]deploy.Number, error)
+	// Prune removes the releases but the newest keepN and those in keep. Before each of them it calls about,
+	// whose error ends it.
+	Prune(ctx context.Context, app deploy.AppName, keep []deploy.Number, keepN int, about func(deploy.Number) error) error
 }
 
 // Instances are the processes of all releases on this machine.

@@ -35,6 +35,8 @@ type world struct {
 	started  map[deploy.Number]bool
 	current  deploy.Number
 	spared   [][]deploy.Number // each time that releases were pruned
+	prunable []deploy.Number   // what there is to be pruned
+	pruned   []deploy.Number
 	manifest deploy.Manifest
 	notes    []string // on its tree
 	full     bool     // the disk
@@ -405,11 +407,17 @@ func (w *process) MarkCurrent(_ deploy.AppName, n deploy.Number) error {
 	})
 }
 
-func (w *process) Prune(_ context.Context, _ deploy.AppName, keep []deploy.Number, _ int) ([]deploy.Number, error) {
+func (w *process) Prune(_ context.Context, _ deploy.AppName, keep []deploy.Number, _ int, about func(deploy.Number) error) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.spared = append(w.spared, keep)
-	return nil, nil
+	w.mu.Unlock()
+	for _, n := range w.prunable {
+		if err := about(n); err != nil {
+			return err
+		}
+		w.pruned = append(w.pruned, n)
+	}
+	return nil
 }
 
 func (w *process) Remove(app deploy.AppName, n deploy.Number) error {

@@ -216,24 +216,26 @@ func (d directories) current(app deploy.AppName) deploy.Number {
 	return n
 }
 
-// prune removes the releases that are neither among the newest keepN nor named, nor current.
-func (d directories) prune(app deploy.AppName, keep []deploy.Number, keepN int) ([]deploy.Number, error) {
+// prune removes the releases that are neither among the newest keepN nor named, nor current. Before each of
+// them about is called, whose error ends it.
+func (d directories) prune(app deploy.AppName, keep []deploy.Number, keepN int, about func(deploy.Number) error) error {
 	numbers, err := d.numbers(app)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	keep = append(slices.Clone(keep), d.current(app))
-	var gone []deploy.Number
 	for i, n := range numbers {
 		if i < keepN || slices.Contains(keep, n) {
 			continue
 		}
-		if err := d.remove(app, n); err != nil {
-			return gone, err
+		if err := about(n); err != nil {
+			return err
 		}
-		gone = append(gone, n)
+		if err := d.remove(app, n); err != nil {
+			return err
+		}
 	}
-	return gone, d.removePlans(app, keep)
+	return d.removePlans(app, keep)
 }
 
 // sweep removes what crashes left: work trees and plans of deployments that are not to be kept, and

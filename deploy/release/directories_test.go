@@ -59,7 +59,7 @@ func TestPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.router.routed["shop"] = 3
-	gone, err := b.Prune(t.Context(), "shop", []deploy.Number{5}, 2)
+	gone, err := pruned(b, "shop", []deploy.Number{5}, 2)
 	if want := []deploy.Number{6, 4, 1}; err != nil || !slices.Equal(gone, want) {
 		t.Errorf("pruned %v, %v, want %v", gone, err, want)
 	}

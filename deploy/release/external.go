@@ -273,13 +273,13 @@ func (e *External) Serving(ctx context.Context, t deploy.Target) (deploy.Number,
 }
 
 // Prune removes the app's releases but the newest keepN, those to keep, the current one and the ones
-// that production may be at, and returns what it removed.
-func (e *External) Prune(_ context.Context, app deploy.AppName, keep []deploy.Number, keepN int) ([]deploy.Number, error) {
+// that production may be at. Before each of them about is called, whose error ends it.
+func (e *External) Prune(_ context.Context, app deploy.AppName, keep []deploy.Number, keepN int, about func(deploy.Number) error) error {
 	now, err := e.record(app)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return e.prune(app, append([]deploy.Number{now.Serving, now.Previous, now.Intended}, keep...), keepN)
+	return e.prune(app, append([]deploy.Number{now.Serving, now.Previous, now.Intended}, keep...), keepN, about)
 }
 
 // Sweep removes what crashes have left.

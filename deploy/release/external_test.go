@@ -137,7 +137,7 @@ func TestExternalStory(t *testing.T) {
 	if said, err := os.ReadFile(filepath.Join(b.layout.Deployment(2), "deploy.undo.log")); err != nil || string(said) != "shipping 1\n" {
 		t.Errorf("log %q, %v", said, err)
 	}
-	gone, err := b.Prune(ctx, "shop", nil, 0)
+	gone, err := pruned(b, "shop", nil, 0)
 	if err != nil || !slices.Equal(gone, []deploy.Number{3, 2}) { // 1 serves, 4 is what it replaced
 		t.Errorf("pruned %v, %v", gone, err)
 	}

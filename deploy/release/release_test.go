@@ -26,7 +26,7 @@ type engineMethods interface {
 	Serving(context.Context, deploy.Target) (deploy.Number, error)
 	Instances(context.Context, deploy.Target, deploy.Number) ([]deploy.Instance, error)
 	MarkCurrent(deploy.AppName, deploy.Number) error
-	Prune(context.Context, deploy.AppName, []deploy.Number, int) ([]deploy.Number, error)
+	Prune(context.Context, deploy.AppName, []deploy.Number, int, func(deploy.Number) error) error
 	Sweep(context.Context, deploy.Target, ...deploy.Number) error
 	Restart(context.Context, deploy.Target) error
 	Restore(context.Context, deploy.Target, deploy.Number) error

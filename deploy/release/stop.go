@@ -151,21 +151,21 @@ func (e *Local) Sweep(ctx context.Context, t deploy.Target, keep ...deploy.Numbe
 		e.sweep(t.App, keep))
 }
 
-// Prune removes the app's releases but the newest keepN and those to keep, and returns what it removed.
-// A release that is current, serves, has instances, or is where a command of [Local.OneOff] works is never
-// removed.
-func (e *Local) Prune(ctx context.Context, app deploy.AppName, keep []deploy.Number, keepN int) ([]deploy.Number, error) {
+// Prune removes the app's releases but the newest keepN and those to keep. Before each of them about is called,
+// whose error ends it. A release that is current, serves, has instances, or is where a command of [Local.OneOff]
+// works is never removed.
+func (e *Local) Prune(ctx context.Context, app deploy.AppName, keep []deploy.Number, keepN int, about func(deploy.Number) error) error {
 	serving, err := e.Serving(ctx, deploy.Target{App: app, Environment: deploy.Production})
 	if err != nil {
-		return nil, fmt.Errorf("pruning %s: %w", app, err)
+		return fmt.Errorf("pruning %s: %w", app, err)
 	}
 	used, err := e.inUse(app)
 	if err != nil {
-		return nil, fmt.Errorf("pruning %s: %w", app, err)
+		return fmt.Errorf("pruning %s: %w", app, err)
 	}
 	keep = append(slices.Concat(keep, used), serving)
 	for _, f := range e.folders(app) {
 		keep = append(keep, f.release)
 	}
-	return e.prune(app, keep, keepN)
+	return e.prune(app, keep, keepN, about)
 }

@@ -188,7 +188,7 @@ func TestOneOff(t *testing.T) {
 		t.Errorf("running: %q", names)
 	}
 	// Nor is the release taken from under it; then it is.
-	if gone, err := b.Prune(t.Context(), b.target.App, nil, 0); err != nil || len(gone) > 0 {
+	if gone, err := pruned(b, b.target.App, nil, 0); err != nil || len(gone) > 0 {
 		t.Errorf("pruned %v, %v", gone, err)
 	}
 	leave()
@@ -198,7 +198,7 @@ func TestOneOff(t *testing.T) {
 	if names, _ := b.config.Sandbox.Names(); len(names) != 0 {
 		t.Errorf("left behind: %q", names)
 	}
-	if gone, err := b.Prune(t.Context(), b.target.App, nil, 0); err != nil || !slices.Equal(gone, []deploy.Number{1}) {
+	if gone, err := pruned(b, b.target.App, nil, 0); err != nil || !slices.Equal(gone, []deploy.Number{1}) {
 		t.Errorf("pruned %v, %v", gone, err)
 	}
 }
