@@ -25,6 +25,7 @@ import (
 //	leave KIB                  takes all bytes but so many
 //	leave-inodes N             takes all inodes but so many
 //	give-back                  gives them back
+//	pruned N                   waits until the shop has no more than N releases: a push has its answer before that
 
 // clearingTime is how long a server may take to make room.
 const clearingTime = time.Minute
@@ -128,6 +129,19 @@ func leaveInodes(ts *testscript.TestScript, _ bool, args []string) {
 
 func giveBack(ts *testscript.TestScript, _ bool, _ []string) {
 	unfill(theServer(ts).env.Getenv("DATA"))
+}
+
+func pruned(ts *testscript.TestScript, _ bool, args []string) {
+	most, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	releases := filepath.Join(theServer(ts).env.Getenv("DATA"), "apps/shop/releases")
+	ts.Check(until(clearingTime, func() error {
+		left, err := os.ReadDir(releases)
+		if err == nil && len(left) > most {
+			err = fmt.Errorf("there still are %v", left)
+		}
+		return err
+	}))
 }
 
 // takeInodes leaves so many inodes of a file system, and no more, whatever others give back meanwhile.

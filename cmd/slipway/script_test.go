@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 			"old-audit": oldAudit, "small-audit": smallAudit, "fill-audit": fillAudit, "room-for-audit": roomForAudit,
 			"small-disk": smallDisk, "push-into-little": pushIntoLittle, "push-full": pushFull,
 			"push-through": pushThrough, "push-into-inodes": pushIntoInodes, "push-with-inodes": pushWithInodes,
-			"push-beside-clearing": pushBesideClearing, "leave": leaveBytes, "leave-inodes": leaveInodes, "give-back": giveBack,
+			"push-beside-clearing": pushBesideClearing, "leave": leaveBytes, "leave-inodes": leaveInodes, "give-back": giveBack, "pruned": pruned,
 			"harm": harm, "unharmed": unharmed, "postgres": postgres,
 		},
 	})
