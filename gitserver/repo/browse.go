@@ -135,7 +135,7 @@ func treeOf(r *git.Repository, oid deploy.OID) (*object.Tree, error) {
 // notRead says why a commit could not be read. What was pruned is for people to know.
 func notRead(oid deploy.OID, err error) error {
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return deploy.Reject(deploy.CodeNotFound, "revision %s is not kept any more", oid.Short())
+		return gone(oid)
 	}
 	return fmt.Errorf("reading commit %s: %w", oid.Short(), err)
 }

@@ -299,8 +299,9 @@ func TestDescendsFrom(t *testing.T) {
 				t.Errorf("%s from %s: %v, %v", tt.revision.Short(), tt.ancestor.Short(), got, err)
 			}
 		}
-		if _, err := w.store.Revision(app, unknown).DescendsFrom(ctx, one); err == nil {
-			t.Error("a revision that does not exist descends from nothing, and says so")
+		_, err := w.store.Revision(app, unknown).DescendsFrom(ctx, one)
+		if r, ok := deploy.AsRejection(err); !ok || r.Code != deploy.CodeNotFound || !strings.HasSuffix(r.Message, " is not kept any more") {
+			t.Errorf("of a revision that does not exist: %v", err)
 		}
 	})
 }

@@ -108,12 +108,25 @@ func (r *revision) descendsFrom(ctx context.Context, ancestor deploy.OID) (bool,
 	case exited && status == 1:
 		return false, nil
 	}
-	if _, missing := r.git(ctx, "cat-file", "-e", string(ancestor)+"^{commit}"); missing != nil && ctx.Err() == nil {
-		if _, exited := exitStatus(missing); exited {
-			return false, nil
-		}
+	if r.lacks(ctx, ancestor) {
+		return false, nil
+	}
+	if r.lacks(ctx, r.oid) {
+		return false, gone(r.oid)
 	}
 	return false, fmt.Errorf("comparing %s with %s: %w", r.oid.Short(), ancestor.Short(), err)
+}
+
+// lacks tells whether a commit is certainly not in the repository.
+func (r *revision) lacks(ctx context.Context, commit deploy.OID) bool {
+	_, err := r.git(ctx, "cat-file", "-e", string(commit)+"^{commit}")
+	_, exited := exitStatus(err)
+	return err != nil && exited && ctx.Err() == nil
+}
+
+// gone is the refusal of a revision that was pruned.
+func gone(oid deploy.OID) *deploy.Rejection {
+	return deploy.Reject(deploy.CodeNotFound, "revision %s is not kept any more", oid.Short())
 }
 
 // Checkout implements [deploy.Revision]. Symbolic links are written as they are, wherever they point:
