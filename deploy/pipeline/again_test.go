@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,8 +54,8 @@ func TestAgain(t *testing.T) {
 	wantLines(t, out, "refused: release 1 is what serves")
 
 	w.verdict = deploy.WatchResult{Reason: "it crashes"}
-	if a, _ = ask(rollback(2)); a.Accepted {
-		t.Error("a roll back to a release that fails was accepted")
+	if a, out = ask(rollback(2)); a.Accepted || strings.Contains(out, "git push") {
+		t.Errorf("a roll back to a release that fails: %+v\n%s", a, out)
 	}
 	stands(1, oid(1))
 	w.verdict = deploy.WatchResult{Pass: true}

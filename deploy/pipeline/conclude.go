@@ -21,7 +21,7 @@ func (p *Pipeline) conclude(d *deployment, err error) deploy.Answer {
 		p.recordEnd(ctx, d, event, r, err)
 	}
 	more := []string{p.production(d, err), p.whereToRead(d)}
-	if event == deploy.EventRejected && d.Pusher.Admin && d.Bypass == nil {
+	if event == deploy.EventRejected && d.Pusher.Admin && d.Bypass == nil && d.Again == nil {
 		more = append(more, "to deploy it all the same: "+p.bypassCommand(d))
 	}
 	d.term.ended(r, event, more...)
@@ -132,7 +132,7 @@ func (p *Pipeline) whereToRead(d *deployment) string {
 	return s
 }
 
-// bypassCommand is what an admin whose revision was rejected types to deploy it all the same.
+// bypassCommand is what an admin whose push was rejected types to deploy its revision all the same.
 func (p *Pipeline) bypassCommand(d *deployment) string {
 	return "git push -o bypass -o reason=\"…\" " + p.Addresses.Clone(d.App) + " " + d.New.Short() + ":" + d.Ref.Short()
 }
