@@ -35,11 +35,12 @@ func benchWeb(t *testing.T, p *place, r *report) {
 	s := r.section("Pages", "page", "takes", "goal", "compressed", "goal")
 	s.note("The first one by HTTP from the server as it runs, with every instance asked how it is; the others from their handler.")
 	p.fleet(t)
+	p.rested(t)
 	client, home := p.signIn(t)
 	figures, size := visits(t, func() (int, []byte) { return fetched(t, client, home) })
 	s.page(fmt.Sprintf("`/` with %d apps, each with an instance", *benchApps), figures, size)
 
-	site := historySite(t, filepath.Join(p.dir, "pages.db"))
+	site := historySite(t, filepath.Join(p.dir, "web.db"))
 	for _, q := range []string{"/deployments", "/deployments?app=app1&status=rejected&user=user7", "/deployments?text=failed+cart", fmt.Sprintf("/deployments?before=%d", *benchDeployments/2)} {
 		figures, size := visits(t, func() (int, []byte) { return answered(t, site, q) })
 		s.page(fmt.Sprintf("`%s` of %d", q, *benchDeployments), figures, size)
