@@ -134,7 +134,9 @@ func settle(t *testing.T, w *world) {
 func (w *world) agrees(t *testing.T, when string) {
 	t.Helper()
 	w.agreesNow(t, when)
+	w.mu.Lock()
 	w.verdict = deploy.WatchResult{Pass: true}
+	w.mu.Unlock()
 	next := w.pipeline()
 	if a := next.Admit(t.Context(), offer(9), &bytes.Buffer{}); !a.Accepted || w.ref != oid(9) {
 		t.Errorf("%s: the next push: %+v", when, a)

@@ -453,7 +453,12 @@ func (w *process) Sweep(_ context.Context, _ deploy.Target, keep ...deploy.Numbe
 
 func (w *process) Watch(_ context.Context, _ deploy.Candidate, _ *deploy.Manifest, _ bool, report func(deploy.Measurement)) (deploy.WatchResult, error) {
 	report(deploy.Measurement{Probe: "200 in 1 ms"})
-	return w.verdict, w.step("watch", func() error { return nil })
+	var verdict deploy.WatchResult
+	err := w.step("watch", func() error {
+		verdict = w.verdict
+		return nil
+	})
+	return verdict, err
 }
 
 // revision is a commit of a history that is one line of hexadecimal digits: each descends from all
