@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -52,22 +51,20 @@ func (r *router) predecessors() []*predecessor {
 
 // tellPredecessors puts the table in force in routers that have handed over. One that cannot be told
 // is given up: it is gone, or hangs, and then its requests hang too. That whoever asked for the change
-// has gone meanwhile is no reason.
+// has gone meanwhile is no reason. The caller holds mu.
 func (r *router) tellPredecessors(routes []Route) {
-	for _, p := range r.predecessors() {
+	var alive []*predecessor
+	for _, p := range r.older {
 		ctx, cancel := context.WithTimeout(context.Background(), predecessorPatience)
 		err := p.client.call(ctx, "PUT", "/obey", routes, nil)
 		cancel()
 		if err == nil {
-			continue
-		}
-		if !isAbsent(err) {
+			alive = append(alive, p)
+		} else if !isAbsent(err) {
 			r.log.Error("a router that handed over does not follow a switch", "router", p.id, "error", err)
 		}
-		r.mu.Lock()
-		r.older = slices.DeleteFunc(slices.Clone(r.older), func(o *predecessor) bool { return o == p })
-		r.mu.Unlock()
 	}
+	r.older = alive
 }
 
 func (r *router) stopPredecessors() {
