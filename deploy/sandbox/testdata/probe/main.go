@@ -237,6 +237,7 @@ func fillUnlinked(a []string) error {
 	if err != nil {
 		return err
 	}
+	defer f.Close() // and not before: what nobody refers to any more is closed by itself
 	if err := os.Remove(a[0]); err != nil {
 		return err
 	}
