@@ -17,8 +17,8 @@ import (
 // If writing fails (a full disk) the change stands all the same, because putting production back must work
 // on the worst day; then the file is removed, so that no later router starts with a stale table.
 func (r *router) change(edit func(map[deploy.AppName]Route)) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	if r.isLeaving() {
 		return errMoved
 	}
@@ -32,8 +32,8 @@ func (r *router) change(edit func(map[deploy.AppName]Route)) error {
 
 // obey is change for a router that has handed over: its successor tells it every table.
 func (r *router) obey(routes []Route) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	if !r.isLeaving() {
 		return fmt.Errorf("%w order: the router has not handed over", errInvalid)
 	}
@@ -60,15 +60,19 @@ func checkAll(routes []Route) error {
 
 func (r *router) save(routes map[deploy.AppName]Route) {
 	err := writeState(r.config.StateFile, sorted(routes))
+	r.mu.Lock()
 	r.stateErr = err
+	r.mu.Unlock()
 	if err != nil {
 		r.log.Error("the table is in force but could not be saved", "file", r.config.StateFile, "error", err)
 		removeState(r.config.StateFile)
 	}
 }
 
-// install puts routes in force. The caller holds mu.
+// install puts routes in force. The caller holds changing, or is starting.
 func (r *router) install(routes map[deploy.AppName]Route) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.changes++
 	named := make(map[*upstream]bool)
 	next := newTable(routes, r.config.Domain, func(instance deploy.Instance) *upstream {

@@ -236,8 +236,6 @@ func TestClaimNeverMissesADrain(t *testing.T) {
 		poisoned[n+1] = new(atomic.Bool)
 	}
 	put := func(n deploy.Number) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
 		r.install(byApp([]Route{{App: "shop", Release: n, Upstreams: []deploy.Instance{{App: "shop", Release: n, Addr: "127.0.0.1:1"}}}}))
 	}
 	put(1)

@@ -123,8 +123,8 @@ func (h *handover) close() {
 
 // handOver is the predecessor's side. No change of the table comes between.
 func (r *router) handOver(conn *net.UnixConn, successor string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	if r.isLeaving() {
 		return errMoved
 	}
@@ -149,8 +149,10 @@ func (r *router) handOver(conn *net.UnixConn, successor string) error {
 	if err := r.control.move(r.config.Socket + leavingSuffix + r.id); err != nil {
 		return err
 	}
+	r.mu.Lock()
 	r.older = nil // the successor finds them too
 	r.leaving.Store(true)
+	r.mu.Unlock()
 	close(r.left)
 	r.log.Info("router has handed over", "router", r.id, "successor", successor,
 		"connections", r.connections.now(), "requests", r.serving.now())

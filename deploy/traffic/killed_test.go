@@ -150,6 +150,15 @@ func TestKilledBeforeItHasSaved(t *testing.T) {
 		_, text := w.get("shop.localhost", "/")
 		return text == "release 2 "
 	})
+	// It says that it lives, and what it has counted, whatever the disk does: a silent router is killed.
+	patient, done := context.WithTimeout(t.Context(), 10*time.Second)
+	defer done()
+	if h, err := w.Health(patient); err != nil || h.PID != pid {
+		t.Errorf("health while it waits for the disk: %+v, %v", h, err)
+	}
+	if c, err := w.Counts(patient, instances("shop", 2, b2)[0]); err != nil || c.Requests == 0 {
+		t.Errorf("counts while it waits for the disk: %+v, %v", c, err)
+	}
 	if err := os.Remove(next); err != nil { // it is being opened all the same
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,20 +52,22 @@ func (r *router) predecessors() []*predecessor {
 
 // tellPredecessors puts the table in force in routers that have handed over. One that cannot be told
 // is given up: it is gone, or hangs, and then its requests hang too. That whoever asked for the change
-// has gone meanwhile is no reason. The caller holds mu.
+// has gone meanwhile is no reason.
 func (r *router) tellPredecessors(routes []Route) {
-	var alive []*predecessor
-	for _, p := range r.older {
+	for _, p := range r.predecessors() {
 		ctx, cancel := context.WithTimeout(context.Background(), predecessorPatience)
 		err := p.client.call(ctx, "PUT", "/obey", routes, nil)
 		cancel()
 		if err == nil {
-			alive = append(alive, p)
-		} else if !isAbsent(err) {
+			continue
+		}
+		if !isAbsent(err) {
 			r.log.Error("a router that handed over does not follow a switch", "router", p.id, "error", err)
 		}
+		r.mu.Lock()
+		r.older = slices.DeleteFunc(slices.Clone(r.older), func(o *predecessor) bool { return o == p })
+		r.mu.Unlock()
 	}
-	r.older = alive
 }
 
 func (r *router) stopPredecessors() {

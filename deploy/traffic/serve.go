@@ -68,7 +68,9 @@ type router struct {
 	table  atomic.Pointer[table] // nil until there is one
 	primed chan struct{}         // closed when there is one
 
-	mu        sync.Mutex // orders changes of the table
+	changing sync.Mutex // held from a change of the table until it is saved, and while the router hands over
+
+	mu        sync.Mutex // guards what follows; nobody waits for a disk with it
 	changes   uint64
 	upstreams map[deploy.Instance]*upstream // of the table, and those that left it lately
 	older     []*predecessor                // routers that have handed over to this one

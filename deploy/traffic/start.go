@@ -119,9 +119,7 @@ func (r *router) startAlone(kept *net.TCPListener) (err error) {
 	routes, err := readState(r.config.StateFile)
 	switch {
 	case err == nil:
-		r.mu.Lock()
 		r.install(byApp(routes))
-		r.mu.Unlock()
 	case !errors.Is(err, fs.ErrNotExist):
 		r.log.Warn("state file is of no use; waiting for the server's table", "error", err)
 	}
@@ -136,10 +134,8 @@ func (r *router) succeed(old *handover) (err error) {
 		return err
 	}
 	if old.Routes != nil {
-		r.mu.Lock()
 		r.install(byApp(old.Routes))
 		r.save(byApp(old.Routes))
-		r.mu.Unlock()
 	}
 	if err := old.confirm(); err != nil {
 		return errors.Join(err, r.listener.Close())
