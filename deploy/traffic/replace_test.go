@@ -1,11 +1,13 @@
 package traffic
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -48,6 +50,50 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		c, err := w.Counts(t.Context(), w.recorded[0].Upstreams[0])
 		return err == nil && c.Requests == l.total.Load() && c.ByClass[2] == c.Requests && len(c.Latencies) == 1000
 	})
+}
+
+// A connection that was accepted at the very last moment, and that nobody has counted yet, is served.
+func TestLastConnectionIsServed(t *testing.T) {
+	r := newRouter(Config{Domain: "localhost"})
+	b := numbered(1)
+	defer b.Close()
+	r.install(byApp([]Route{{App: "shop", Release: 1, Upstreams: instances("shop", 1, b)}}))
+	var err error
+	if r.listener, err = listen("127.0.0.1:0", false); err != nil {
+		t.Fatal(err)
+	}
+	accepting, goOn := make(chan struct{}), make(chan struct{})
+	server := r.httpServer()
+	server.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		close(accepting)
+		<-goOn
+		return ctx
+	}
+	accepted, left := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(accepted)
+		server.Serve(r.listener)
+	}()
+	_, reader := raw(t, r.listener.Addr().String(), "GET / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: close\r\n\r\n")
+	<-accepting
+	go func() { left <- r.finishConnections(t.Context(), server, accepted) }()
+	select {
+	case err := <-left:
+		t.Errorf("it has left with a connection to serve: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(goOn)
+	if res, err := http.ReadResponse(reader, nil); err != nil || readAll(t, res.Body, 100) != "release 1 " {
+		t.Error(err)
+	}
+	select {
+	case err := <-left:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it does not leave after its last answer")
+	}
 }
 
 // While an old router still has connections, a switch, a drain and the counts are about both.

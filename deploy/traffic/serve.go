@@ -157,17 +157,21 @@ func (r *router) connState(_ net.Conn, s http.ConnState) {
 // socket goes last, so that drains and counts are answered as long as there is something to ask for.
 func (r *router) run(ctx context.Context) error {
 	server := r.httpServer()
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(r.listener) }()
+	var failure error
+	accepted := make(chan struct{})
+	go func() {
+		defer close(accepted)
+		failure = server.Serve(r.listener)
+	}()
 	defer r.endControl()
 	select {
-	case err := <-served:
+	case <-accepted:
 		if !r.isLeaving() {
-			return fmt.Errorf("serving %s: %w", r.config.Listen, err)
+			return fmt.Errorf("serving %s: %w", r.config.Listen, failure)
 		}
-		return r.leave(ctx, server)
+		return r.leave(ctx, server, accepted)
 	case <-r.left:
-		return r.leave(ctx, server)
+		return r.leave(ctx, server, accepted)
 	case <-r.stop:
 		r.log.Info("router stops")
 		r.stopPredecessors()
@@ -189,10 +193,19 @@ func (r *router) shutDown(ctx context.Context, server *http.Server) error {
 	return server.Close()
 }
 
-// leave lets connections end after another router has taken over. They are not closed while idle: a
-// request may be on its way on them, and their answers ask the client to close.
-func (r *router) leave(ctx context.Context, server *http.Server) error {
+// leave lets connections end after another router has taken over, and tells it what was counted.
+func (r *router) leave(ctx context.Context, server *http.Server, accepted <-chan struct{}) error {
+	err := r.finishConnections(ctx, server, accepted)
+	r.sayFarewell()
+	return err
+}
+
+// finishConnections accepts nothing more and lets what was accepted end. Idle connections are not closed:
+// a request may be on its way on them, and their answers ask the client to close. The last connection may
+// have been accepted and not counted yet; it has been when server accepts no more, which closes accepted.
+func (r *router) finishConnections(ctx context.Context, server *http.Server, accepted <-chan struct{}) error {
 	_ = r.listener.Close() // the successor has its own descriptor of the same socket
+	<-accepted
 	ctx, cancel := context.WithTimeout(ctx, r.config.drainTimeout)
 	defer cancel()
 	go func() {
@@ -206,7 +219,5 @@ func (r *router) leave(ctx context.Context, server *http.Server) error {
 		r.log.Warn("router ended connections that lasted too long after another took over",
 			"connections", r.connections.now(), "requests", r.serving.now())
 	}
-	err := server.Close()
-	r.sayFarewell()
-	return err
+	return server.Close()
 }
