@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -168,19 +170,23 @@ func makeKeys(home, port string) error {
 	return os.WriteFile(filepath.Join(home, ".ssh", "config"), []byte(config.String()), 0o600)
 }
 
+var givenPorts sync.Map
+
+// freePorts returns ports that stay free while a server that has them is killed and started again: above those
+// that the kernel gives to outgoing connections and an instance gets, and each only once.
 func freePorts(n int) ([]string, error) {
 	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+	for port := 61000 + rand.IntN(3000); len(ports) < n; port++ {
+		if port > 65535 {
+			return nil, errors.New("no port is free")
 		}
-		defer l.Close()
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			return nil, err
+		if _, taken := givenPorts.LoadOrStore(port, true); taken {
+			continue
 		}
-		ports = append(ports, port)
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			ports = append(ports, strconv.Itoa(port))
+			l.Close()
+		}
 	}
 	return ports, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,15 +25,42 @@ func address(host string, port int) string { return net.JoinHostPort(host, strco
 
 func cutVariable(kv string) (key, value string, ok bool) { return strings.Cut(kv, "=") }
 
-// freePort asks the kernel for a port on which nothing listens. Somebody may take it before the
-// instance does.
+// Ports are looked for from firstPort on, where no privilege is needed and few services have theirs.
+const firstPort = 10000
+
+// freePort returns a port of the loopback address on which nothing listens. It is none that the kernel gives to
+// outgoing connections (ip(7), ip_local_port_range), if there are enough others: a process that ends and is
+// started again then finds its port free, whatever the host connects to meanwhile.
 func freePort() (int, error) {
+	first, count := lastingPorts()
+	for range 100 {
+		if count < 1000 {
+			break
+		}
+		port := first + rand.IntN(count)
+		if l, err := net.Listen("tcp4", address("127.0.0.1", port)); err == nil {
+			return port, l.Close()
+		}
+	}
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("looking for a free port: %w", err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
+}
+
+// lastingPorts returns the larger one of the ranges below and above that of outgoing connections.
+func lastingPorts() (first, count int) {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	var low, high int
+	if n, _ := fmt.Sscan(string(text), &low, &high); err != nil || n < 2 {
+		return 0, 0
+	}
+	below, above := low-firstPort, 65535-max(high, firstPort-1)
+	if below >= above {
+		return firstPort, below
+	}
+	return max(high+1, firstPort), above
 }
 
 // listener is a listening TCP socket of this host.
