@@ -17,7 +17,7 @@ func (s *Site) cancel(w http.ResponseWriter, r *http.Request, who deploy.Caller)
 	if err != nil {
 		return err
 	}
-	s.done(w, r, who, address(n), "deployment "+n.String()+" is being canceled.")
+	s.done(w, r, who, address(n), "deployment "+n.String()+" is being canceled")
 	return nil
 }
 
@@ -36,6 +36,6 @@ func (s *Site) markRegression(w http.ResponseWriter, r *http.Request, who deploy
 	if _, err := s.Control.MarkRegression(r.Context(), who, n, r.PostFormValue("reason"), deploy.Number(fixedBy)); err != nil {
 		return err
 	}
-	s.done(w, r, who, address(n), "deployment "+n.String()+" is marked as a regression.")
+	s.done(w, r, who, address(n), "deployment "+n.String()+" is marked as a regression")
 	return nil
 }

@@ -90,10 +90,10 @@ func (s *Site) verify(w http.ResponseWriter, r *http.Request, who deploy.Caller)
 	}
 	read := fmt.Sprintf("%s in %s were read, up to %d", count(int(report.Events), "event"), count(report.Files, "file"), report.Head.Sequence)
 	if len(report.Findings) > 0 {
-		s.tellNext(w, r, who, "/audit", Notice{"fail", "Not as it was written:", read + ", and what was found is below."})
+		s.tellNext(w, r, who, "/audit", Notice{"fail", "Not as it was written:", read + ", and what was found is below"})
 		return nil
 	}
-	s.done(w, r, who, "/audit", read+", and no line was changed.")
+	s.done(w, r, who, "/audit", read+", and no line was changed")
 	return nil
 }
 

@@ -261,7 +261,7 @@ func TestVerification(t *testing.T) {
 		return boss.get(http.StatusOK, "/audit")
 	}
 	head := y.Recorder.Head().Sequence
-	has(t, verify(), fmt.Sprintf("%d events in 1 file were read, up to %[1]d, and no line was changed.", head), fmt.Sprintf("up to %d</dd>", head))
+	has(t, verify(), fmt.Sprintf("%d events in 1 file were read, up to %[1]d, and no line was changed", head), fmt.Sprintf("up to %d</dd>", head))
 
 	files, err := filepath.Glob(filepath.Join(y.Layout.Audit(), "*.jsonl"))
 	y.Must(err)
