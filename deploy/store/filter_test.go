@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"slipway/deploy"
+	"slipway/deploy/store/pgtest"
 )
 
 // planner returns what tells the steps in which SQLite finds what a filter asks for.
@@ -102,5 +103,46 @@ func TestWhatFewFitIsFoundFirst(t *testing.T) {
 		if got := plan(test.f); len(got) != 1 || !strings.HasSuffix(got[0], test.want) {
 			t.Errorf("%+v is found by %q, want %s", test.f, got, test.want)
 		}
+	}
+}
+
+// TestWordsAreCountedInTheirIndex: PostgreSQL does not read the table from its beginning for a word that many
+// deployments have, all of them late ones.
+func TestWordsAreCountedInTheirIndex(t *testing.T) {
+	where, postgres := pgtest.Database(t)
+	if !postgres {
+		return // it is run with both kinds
+	}
+	s, err := Open(t.Context(), where, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, statement := range []string{
+		"INSERT INTO words (word, deployment) SELECT 'early', generate_series(1, 100000)",
+		"INSERT INTO words (word, deployment) SELECT 'late', generate_series(1, 10000)",
+		"ANALYZE words",
+	} {
+		if err := s.write.WithContext(t.Context()).Exec(statement).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, asked := s.read.WithContext(t.Context()), ""
+	err = db.Callback().Row().After("gorm:row").Register("test", func(tx *gorm.DB) {
+		asked = tx.Explain(tx.Statement.SQL.String(), tx.Statement.Vars...)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []string{"early", "late"}
+	if err := rarestFirst(db, all); err != nil {
+		t.Fatal(err)
+	}
+	var plan []string
+	if err := db.Raw("EXPLAIN " + asked).Scan(&plan).Error; err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(plan, "\n"); strings.Contains(text, "Seq Scan") || strings.Count(text, "words_pkey") != 2 {
+		t.Errorf("for %s:\n%s", asked, text)
 	}
 }

@@ -45,7 +45,9 @@ func rarestFirst(db *gorm.DB, all []string) error {
 	counts, some := make([]string, len(all)), make([]any, len(all))
 	for i, w := range all {
 		counts[i] = fmt.Sprintf("SELECT %d AS place, COUNT(*) AS count FROM (?) AS seen%d", i, i)
-		some[i] = db.Model(&wordRow{}).Select("deployment").Where("word = ?", w).Limit(4 * glance)
+		// In order, because PostgreSQL else takes a word that many have for one that is found soon wherever it
+		// begins to read.
+		some[i] = db.Model(&wordRow{}).Select("deployment").Where("word = ?", w).Order("deployment DESC").Limit(4 * glance)
 	}
 	var rarest int
 	err := db.Raw("SELECT place FROM ("+strings.Join(counts, " UNION ALL ")+") AS every ORDER BY count, place LIMIT 1", some...).Scan(&rarest).Error
