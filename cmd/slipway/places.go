@@ -89,7 +89,7 @@ func (p places) Remove(ctx context.Context, app deploy.App) error {
 	if err := p.repos.Remove(ctx, app.Name); err != nil && !errors.Is(err, deploy.ErrNotFound) {
 		return err
 	}
-	if err := p.trees.Drop(ctx, app.Name); err != nil {
+	if err := p.trees.Forget(ctx, app); err != nil {
 		return err
 	}
 	return os.RemoveAll(p.layout.App(app.Name))

@@ -58,6 +58,7 @@ type Trees struct {
 	wanted map[deploy.AppName]content // spares to be made
 	making map[deploy.AppName]*making
 	ready  map[deploy.AppName]content
+	gone   map[uint32]bool // numbers of removed apps
 }
 
 // content is what a tree holds.
@@ -85,6 +86,7 @@ func New(c Config) *Trees {
 	return &Trees{
 		config: c, remove: os.RemoveAll, asked: make(chan struct{}, 1),
 		wanted: map[deploy.AppName]content{}, making: map[deploy.AppName]*making{}, ready: map[deploy.AppName]content{},
+		gone: map[uint32]bool{},
 	}
 }
 
@@ -180,10 +182,14 @@ func (t *Trees) whole(ctx context.Context, c content, dir string) (pointers, err
 	return findPointers(dir)
 }
 
-// Ahead has the app's next checkout begin at revision. It returns at once; [Trees.Run] does the work.
+// Ahead has the app's next checkout begin at revision. It returns at once; [Trees.Run] does the work. Of an
+// app that was removed nothing is made.
 func (t *Trees) Ahead(app deploy.App, revision deploy.OID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.gone[app.ID] {
+		return
+	}
 	if held, ok := t.ready[app.Name]; ok && held.revision == revision && held.app.ID == app.ID || revision.IsZero() {
 		return
 	}
@@ -210,6 +216,15 @@ func (t *Trees) Drop(ctx context.Context, app deploy.AppName) error {
 		return fmt.Errorf("removing a spare tree: %w", err)
 	}
 	return nil
+}
+
+// Forget is [Trees.Drop] for an app that is removed: whoever still ends a deployment of it wants a spare in vain.
+// Another app may get its name, but not its number.
+func (t *Trees) Forget(ctx context.Context, app deploy.App) error {
+	t.mu.Lock()
+	t.gone[app.ID] = true
+	t.mu.Unlock()
+	return t.Drop(ctx, app.Name)
 }
 
 // claim waits until nobody works on the app's spare, and has it to itself then.

@@ -245,6 +245,25 @@ func TestDrop(t *testing.T) {
 	}
 }
 
+// A removed app gets no spare for a deployment of it that is only now ending, whose folder would be in the way
+// of its removal. Another app of the name does.
+func TestForget(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	one := w.commit("file", "one")
+	w.must(os.MkdirAll(w.layout.App("shop"), 0o755))
+	w.trees.Ahead(w.app, one)
+	w.must(w.trees.Forget(t.Context(), w.app))
+	w.end()
+	w.end = func() {}
+	w.trees.Ahead(w.app, one)
+	if checkout.Wanted(w.trees, "shop") {
+		t.Error("a spare is wanted of an app that is gone")
+	}
+	w.app.ID++
+	w.run()
+	w.spare(one)
+}
+
 // What git or a person's shell would not follow is not followed: a spare whose place is taken, a tree
 // that cannot be advanced.
 func TestCheckoutWhole(t *testing.T) {
