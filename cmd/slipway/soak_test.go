@@ -97,7 +97,9 @@ type attempted struct {
 }
 
 func (a attempted) String() string {
-	return fmt.Sprintf("%s pushes %.7s to %s, which %s:\n%s", a.who, a.revision, a.app, a.kind, a.said)
+	took := a.ended.Sub(a.began).Round(time.Millisecond)
+	return fmt.Sprintf("%s pushes %.7s to %s, which %s, at %s, and after %s has read:\n%s",
+		a.who, a.revision, a.app, a.kind, a.began.UTC().Format(time.RFC3339Nano), took, a.said)
 }
 
 // push makes a revision on top of what is in production now, and pushes it.
