@@ -25,21 +25,24 @@ func address(host string, port int) string { return net.JoinHostPort(host, strco
 
 func cutVariable(kv string) (key, value string, ok bool) { return strings.Cut(kv, "=") }
 
-// Ports are looked for from firstPort on, where no privilege is needed and few services have theirs.
-const firstPort = 10000
+const (
+	// firstPort is where ports are looked for from, where no privilege is needed and few services have theirs.
+	firstPort = 10000
+	lastPort  = 65535
+	// enoughPorts is how many there must be to choose from.
+	enoughPorts = 1000
+)
 
 // freePort returns a port of the loopback address on which nothing listens. It is none that the kernel gives to
-// outgoing connections (ip(7), ip_local_port_range), if there are enough others: a process that ends and is
-// started again then finds its port free, whatever the host connects to meanwhile.
+// outgoing connections, if there are enough others: a process that ends and is started again then finds its port
+// free, whatever the host connects to meanwhile.
 func freePort() (int, error) {
-	first, count := lastingPorts()
-	for range 100 {
-		if count < 1000 {
-			break
-		}
-		port := first + rand.IntN(count)
-		if l, err := net.Listen("tcp4", address("127.0.0.1", port)); err == nil {
-			return port, l.Close()
+	if first, count := portsBeside(outgoingPorts()); count >= enoughPorts {
+		for range 100 {
+			port := first + rand.IntN(count)
+			if l, err := net.Listen("tcp4", address("127.0.0.1", port)); err == nil {
+				return port, l.Close()
+			}
 		}
 	}
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -49,18 +52,23 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
-// lastingPorts returns the larger one of the ranges below and above that of outgoing connections.
-func lastingPorts() (first, count int) {
+// outgoingPorts returns the first and the last port that outgoing connections get (ip(7),
+// ip_local_port_range); all there are, if that cannot be told.
+func outgoingPorts() (low, high int) {
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	var low, high int
 	if n, _ := fmt.Sscan(string(text), &low, &high); err != nil || n < 2 {
-		return 0, 0
+		return 1, lastPort
 	}
-	below, above := low-firstPort, 65535-max(high, firstPort-1)
-	if below >= above {
+	return low, high
+}
+
+// portsBeside returns the larger one of the ranges below and above that of outgoing connections.
+func portsBeside(low, high int) (first, count int) {
+	above := max(high+1, firstPort)
+	if below := low - firstPort; below >= lastPort+1-above {
 		return firstPort, below
 	}
-	return max(high+1, firstPort), above
+	return above, lastPort + 1 - above
 }
 
 // listener is a listening TCP socket of this host.
