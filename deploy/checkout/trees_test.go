@@ -250,7 +250,6 @@ func TestDrop(t *testing.T) {
 func TestForget(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	one := w.commit("file", "one")
-	w.must(os.MkdirAll(w.layout.App("shop"), 0o755))
 	w.trees.Ahead(w.app, one)
 	w.must(w.trees.Forget(t.Context(), w.app))
 	w.end()
