@@ -152,7 +152,11 @@ func (s *soak) gitPush(dir string, kind kindOfPush) (said string, ok bool) {
 		}
 	}
 	err := <-done
-	return heard.String(), err == nil
+	said = heard.String()
+	if err != nil {
+		said += fmt.Sprintf("[git: %v]", err) // one that was killed says nothing itself
+	}
+	return said, err == nil
 }
 
 // soakPushTime is more than any push takes, with others before it.
