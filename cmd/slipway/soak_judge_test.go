@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,13 +108,13 @@ func (s *soak) judge() {
 func (s *soak) judgePush(a attempted, d *told, started []*told) string {
 	s.t.Helper()
 	if strings.Contains(a.said, "no fast-forward") || strings.Contains(a.said, "! [rejected]") {
-		// It is right if another one was accepted meanwhile.
+		// It is right if the ref was moved meanwhile: between the verdict on another one and the record of the move.
 		for _, o := range started {
-			if string(o.App) == a.app && string(o.New) != a.revision && o.moved.After(a.began) && o.moved.Before(a.ended) {
+			if string(o.App) == a.app && string(o.New) != a.revision && o.moved.After(a.began) && o.end == deploy.EventAccepted && o.endedAt.Before(a.ended) {
 				return "overtaken"
 			}
 		}
-		s.t.Errorf("nobody was accepted meanwhile, and yet %s", a)
+		s.t.Errorf("the ref was not moved meanwhile (%s), and yet %s", moves(a, started), a)
 		return "wrong"
 	}
 	switch {
@@ -126,6 +128,17 @@ func (s *soak) judgePush(a attempted, d *told, started []*told) string {
 		return a.kind.name
 	}
 	return "wrong"
+}
+
+// moves tells when the ref that a push was for was moved, in the seconds around it.
+func moves(a attempted, started []*told) string {
+	var found []string
+	for _, o := range started {
+		if string(o.App) == a.app && o.moved.After(a.began.Add(-5*time.Second)) && o.endedAt.Before(a.ended.Add(5*time.Second)) {
+			found = append(found, fmt.Sprintf("deployment %d, accepted at %s, moved it before %s", o.Number, o.endedAt.Format(time.RFC3339Nano), o.moved.Format(time.RFC3339Nano)))
+		}
+	}
+	return cmp.Or(strings.Join(found, "; "), "nor seconds before or after")
 }
 
 // judgeOrder wants each app's deployments to begin in the order in which they came, one after the other's
