@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"slipway/deploy/durable"
+
 	gossh "golang.org/x/crypto/ssh"
 )
 
@@ -62,10 +64,5 @@ func makeHostKey(path string) error {
 	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return durable.Sync(filepath.Dir(path))
 }

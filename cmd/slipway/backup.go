@@ -17,6 +17,7 @@ import (
 	"slipway/deploy"
 	"slipway/deploy/archive"
 	"slipway/deploy/audit"
+	"slipway/deploy/durable"
 )
 
 // A backup is the data directory as it was at one event of the audit log, the head: taken by the program
@@ -106,12 +107,7 @@ func replaceWhole(path string, write func(io.Writer) error) error {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
+	return durable.Sync(filepath.Dir(path))
 }
 
 // backup is a backup being made.

@@ -16,6 +16,7 @@ import (
 	"slipway/deploy"
 	"slipway/deploy/archive"
 	"slipway/deploy/audit"
+	"slipway/deploy/durable"
 	"slipway/gitserver/repo"
 )
 
@@ -187,12 +188,7 @@ func settleDown(staging, dir string) error {
 	if err := os.Rename(filepath.Join(staging, last), filepath.Join(dir, last)); err != nil {
 		return err
 	}
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
+	return durable.Sync(dir)
 }
 
 // ownedLike gives the data directory to whom its content belongs.

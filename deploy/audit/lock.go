@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"slipway/deploy/durable"
 )
 
 // pidFile tells people who holds the log. The lock itself is on the folder.
@@ -43,12 +45,7 @@ func makeFolder(dir string) error {
 	if err := os.Chmod(dir, 0o700); err != nil { // it may be older, or come from a backup
 		return fmt.Errorf("making the folder of the audit log private: %w", err)
 	}
-	parent, err := os.Open(filepath.Dir(dir))
-	if err != nil {
-		return fmt.Errorf("making the folder of the audit log: %w", err)
-	}
-	defer parent.Close()
-	if err := parent.Sync(); err != nil {
+	if err := durable.Sync(filepath.Dir(dir)); err != nil {
 		return fmt.Errorf("making the folder of the audit log: %w", err)
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"slipway/deploy/durable"
 )
 
 // The names of the files in a keeper's folder.
@@ -76,16 +78,8 @@ func writeStatus(dir string, s Status) error {
 
 // syncStatus brings the state file to disk, and its name.
 func syncStatus(dir string) error {
-	for _, path := range []string{filepath.Join(dir, stateFile), dir} {
-		f, err := os.Open(path)
-		if err != nil {
-			return fmt.Errorf("syncing the keeper's state: %w", err)
-		}
-		err = f.Sync()
-		f.Close()
-		if err != nil {
-			return fmt.Errorf("syncing the keeper's state: %w", err)
-		}
+	if err := durable.Sync(filepath.Join(dir, stateFile), dir); err != nil {
+		return fmt.Errorf("syncing the keeper's state: %w", err)
 	}
 	return nil
 }

@@ -3,13 +3,13 @@ package pipeline
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // candidate is a job that is ready to be switched to.
@@ -153,17 +153,11 @@ const ManifestFile = "slipway.toml"
 // keepManifest puts it on disk: after a power cut it says where the release runs.
 func (p *Pipeline) keepManifest(d *deployment, m *deploy.Manifest, log io.Writer) error {
 	fmt.Fprintf(log, "%s of %s checked out\n", d.New, d.App)
-	folder, err := os.Open(p.Layout.Deployment(d.Number))
-	if err != nil {
+	folder := p.Layout.Deployment(d.Number)
+	if err := durable.Write(filepath.Join(folder, ManifestFile), p.Format(m)); err != nil {
 		return err
 	}
-	defer folder.Close()
-	f, err := os.OpenFile(filepath.Join(folder.Name(), ManifestFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(p.Format(m))
-	return errors.Join(err, f.Sync(), f.Close(), folder.Sync())
+	return durable.Sync(folder)
 }
 
 // discard clears away what a deployment that will not be switched has made.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // RevisionFile is the file of a release that names its revision: the whole object id and a newline.
@@ -62,7 +63,7 @@ func (d directories) sync(p *plan) error {
 	var g errgroup.Group
 	g.Go(func() error { return syncTree(tree) })
 	for _, path := range []string{file, filepath.Dir(file), filepath.Dir(tree), d.layout.App(p.Job.App.Name)} {
-		g.Go(func() error { return syncPath(path) })
+		g.Go(func() error { return durable.Sync(path) })
 	}
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("bringing release %s to disk: %w", p.Job.Number, err)
@@ -180,7 +181,7 @@ func (d directories) MarkCurrent(app deploy.AppName, n deploy.Number) error {
 		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("marking the current release: %w", err)
 		}
-		return syncDir(filepath.Dir(link))
+		return durable.SyncDirs(filepath.Dir(link))
 	}
 	if _, err := os.Stat(d.layout.Release(app, n)); err != nil {
 		return fmt.Errorf("marking the current release: %w", err)
@@ -200,7 +201,7 @@ func (d directories) MarkCurrent(app deploy.AppName, n deploy.Number) error {
 	if err := os.Rename(next, link); err != nil {
 		return fmt.Errorf("marking the current release: %w", err)
 	}
-	return syncDir(filepath.Dir(link))
+	return durable.SyncDirs(filepath.Dir(link))
 }
 
 // current is the release that the current link points to; 0 for none.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // Runner runs a step of a job in the sandbox, with vars as additional environment. It returns a
@@ -337,7 +338,7 @@ func (e *External) setRecord(app deploy.AppName, r record) error {
 	if err != nil {
 		return fmt.Errorf("recording what %s serves elsewhere: %w", app, err)
 	}
-	if err := replaceFileSynced(e.recordPath(app), append(b, '\n')); err != nil {
+	if err := durable.Replace(e.recordPath(app), append(b, '\n')); err != nil {
 		return fmt.Errorf("recording what %s serves elsewhere: %w", app, err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // A release without a process that gets traffic leaves nothing at the router to be found by. That it
@@ -46,7 +47,7 @@ func (d directories) setQuietly(app deploy.AppName, n deploy.Number) error {
 			return nil
 		}
 		if err == nil {
-			err = syncDir(filepath.Dir(path))
+			err = durable.SyncDirs(filepath.Dir(path))
 		}
 		if err != nil {
 			return fmt.Errorf("forgetting which release of %s served without traffic: %w", app, err)
@@ -55,7 +56,7 @@ func (d directories) setQuietly(app deploy.AppName, n deploy.Number) error {
 	}
 	b, err := json.Marshal(quiet{n})
 	if err == nil {
-		err = replaceFileSynced(path, append(b, '\n'))
+		err = durable.Replace(path, append(b, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("writing down that release %s of %s serves without traffic: %w", n, app, err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 	"slipway/deploy/sandbox"
 )
 
@@ -56,7 +57,7 @@ func (s *spec) write() error {
 
 // sync brings what was written to disk.
 func (s *spec) sync() error {
-	if err := errors.Join(syncPath(filepath.Join(s.folder, specFile)), syncPath(s.folder)); err != nil {
+	if err := durable.Sync(filepath.Join(s.folder, specFile), s.folder); err != nil {
 		return fmt.Errorf("bringing an instance's spec to disk: %w", err)
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -78,23 +77,6 @@ func syncEntry(root *os.Root, name string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// syncPath brings a file or the names in a folder to disk.
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// syncDir is syncPath for a folder that need not be there.
-func syncDir(path string) error {
-	if err := syncPath(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 // replaceFile writes a file, mode 0600, in one step, so that whoever reads it finds the old or the new
 // one whole.
 func replaceFile(path string, b []byte) error {
@@ -102,20 +84,4 @@ func replaceFile(path string, b []byte) error {
 		return err
 	}
 	return os.Rename(path+".new", path)
-}
-
-// replaceFileSynced is replaceFile that a power cut cannot undo, nor leave half done.
-func replaceFileSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }

@@ -2,10 +2,10 @@ package traffic
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+
+	"slipway/deploy/durable"
 )
 
 // state is the content of the state file: the table as it was last put in force. It lets a router
@@ -24,27 +24,7 @@ func writeState(path string, routes []Route) error {
 	if err != nil {
 		return fmt.Errorf("encoding the table: %w", err)
 	}
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.Replace(path, append(b, '\n'))
 }
 
 // removeState makes sure that no stale table is found at path. A directory on a full disk can still

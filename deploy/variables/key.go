@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // ErrNoKey says that the key which something was encrypted with is not there. The encrypted files are as
@@ -102,32 +103,13 @@ func (s *Store) makeKey() error {
 	var b bytes.Buffer
 	b.WriteString(keyHeader + hex.EncodeToString(k.secret[:]) + "\n")
 	next := path + ".new"
-	if err := writeSynced(next, b.Bytes()); err != nil {
+	_ = os.Remove(next) // a crash may have left it, as another name of a key
+	if err := durable.Write(next, b.Bytes()); err != nil {
 		return err
 	}
 	defer os.Remove(next)
 	if err := os.Link(next, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
-}
-
-// writeSynced writes a file, mode 0600, and returns when it is on disk.
-func writeSynced(path string, b []byte) error {
-	_ = os.Remove(path) // a crash may have left it, with another mode
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.Sync(filepath.Dir(path))
 }

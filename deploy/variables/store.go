@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // maxTotal is how much the variables of one app may be together, in bytes: a sandbox is told its
@@ -92,7 +93,7 @@ func (s *Store) Change(ctx context.Context, app deploy.AppName, edit func(deploy
 		return err
 	}
 	path := s.layout.Env(app)
-	if err := writeSynced(path+".new", b); err != nil {
+	if err := durable.Write(path+".new", b); err != nil {
 		return fmt.Errorf("writing the variables of %s: %w", app, err)
 	}
 	if err := record(ctx); err != nil {
@@ -100,7 +101,7 @@ func (s *Store) Change(ctx context.Context, app deploy.AppName, edit func(deploy
 	}
 	err = os.Rename(path+".new", path)
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = durable.Sync(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("writing the variables of %s: %w", app, err)

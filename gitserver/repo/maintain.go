@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // maxPacks is how many packs a repository has before they are joined. Every push is one.
@@ -97,7 +98,7 @@ func (s *Store) Maintain(ctx context.Context, app deploy.AppName) error {
 			return fmt.Errorf("maintaining repository %s: %w", app, err)
 		}
 	}
-	if err := syncDirs(filepath.Join(s.Dir(app), "objects", "pack"), s.Dir(app)); err != nil {
+	if err := durable.SyncDirs(filepath.Join(s.Dir(app), "objects", "pack"), s.Dir(app)); err != nil {
 		return fmt.Errorf("maintaining repository %s: %w", app, err)
 	}
 	return nil
@@ -134,7 +135,7 @@ func (s *Store) Prune(ctx context.Context, app deploy.AppName, grace time.Durati
 		err = m.git(ctx, "prune", "--expire="+before)
 	}
 	if err == nil {
-		err = syncDirs(filepath.Join(s.Dir(app), "objects", "pack"))
+		err = durable.SyncDirs(filepath.Join(s.Dir(app), "objects", "pack"))
 	}
 	if err == nil {
 		err = os.WriteFile(stamp, nil, 0o600)

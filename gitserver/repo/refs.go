@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // Resolve returns what ref points to, "" if it is missing.
@@ -160,7 +161,7 @@ func (s *Store) refFolders(app deploy.AppName, updates ...deploy.RefUpdate) refF
 
 // sync puts the entries of the folders on disk; the files are there already.
 func (f refFolders) sync() error {
-	if err := syncDirs(f.dirs...); err != nil {
+	if err := durable.SyncDirs(f.dirs...); err != nil {
 		return fmt.Errorf("putting refs on disk: %w", err)
 	}
 	return nil
@@ -169,7 +170,7 @@ func (f refFolders) sync() error {
 // SyncObjects puts the entries of packs that git has just received on disk; the files are there
 // already. It is for pushes that are stored as packs (receive.unpackLimit=1).
 func (s *Store) SyncObjects(app deploy.AppName) error {
-	if err := syncDirs(filepath.Join(s.Dir(app), "objects", "pack")); err != nil {
+	if err := durable.SyncDirs(filepath.Join(s.Dir(app), "objects", "pack")); err != nil {
 		return fmt.Errorf("putting objects on disk: %w", err)
 	}
 	return nil

@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // Config says where the repositories are.
@@ -127,7 +128,7 @@ func (s *Store) Create(ctx context.Context, app deploy.AppName, o Options) error
 	if err != nil {
 		return fmt.Errorf("creating repository %s: %w", app, err)
 	}
-	return syncDirs(s.config.Layout.Repos())
+	return durable.SyncDirs(s.config.Layout.Repos())
 }
 
 // Remove takes a repository away: out of sight at once, then from the disk. The error is
@@ -146,7 +147,7 @@ func (s *Store) Remove(_ context.Context, app deploy.AppName) error {
 	if err != nil {
 		return fmt.Errorf("removing repository %s: %w", app, err)
 	}
-	if err := syncDirs(s.config.Layout.Repos()); err != nil {
+	if err := durable.SyncDirs(s.config.Layout.Repos()); err != nil {
 		return fmt.Errorf("removing repository %s: %w", app, err)
 	}
 	if err := os.RemoveAll(gone); err != nil {

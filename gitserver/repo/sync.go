@@ -1,25 +1,14 @@
 package repo
 
 import (
-	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"syscall"
+
+	"slipway/deploy/durable"
 )
 
 const errNotEmpty = syscall.ENOTEMPTY
-
-// syncDirs puts the entries of folders on disk. Folders that are gone are no error.
-func syncDirs(dirs ...string) error {
-	for _, dir := range dirs {
-		err := syncPath(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
 
 // syncTree puts every file and folder of a small tree on disk.
 func syncTree(root string) error {
@@ -27,15 +16,6 @@ func syncTree(root string) error {
 		if err != nil {
 			return err
 		}
-		return syncPath(path)
+		return durable.Sync(path)
 	})
-}
-
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
