@@ -116,11 +116,11 @@ func (c *commands) run(ctx context.Context, who deploy.Caller, args []string, st
 }
 
 func (c *commands) dispatch(ctx context.Context, who deploy.Caller, args []string, std stdio) error {
-	if len(args) == 0 || isHelp(args[0]) {
+	if len(args) == 0 {
 		return help(nil, std)
 	}
-	if args[0] == "help" {
-		return help(args[1:], std)
+	if page, ok := helpAsked(args); ok {
+		return help(page, std)
 	}
 	for _, words := range []int{2, 1} {
 		if len(args) < words {

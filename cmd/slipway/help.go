@@ -33,6 +33,20 @@ func topics() []string {
 	return all
 }
 
+// helpAsked tells whether a command line asks for a page of the manual, and for which: "help", "help app", "app -h",
+// "app remove -h". Further on, -h may be a word of somebody else's command ("run shop npm -h").
+func helpAsked(line []string) (page []string, ok bool) {
+	if len(line) > 0 && (line[0] == "help" || isHelp(line[0])) {
+		return line[1:], true
+	}
+	for _, words := range []int{1, 2} {
+		if len(line) > words && isHelp(line[words]) && helpText(line[0]) != "" {
+			return line[:1], true
+		}
+	}
+	return nil, false
+}
+
 // help prints a page: the overview, or the one asked for.
 func help(args []string, std stdio) error {
 	name := "help"

@@ -80,6 +80,9 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 		fmt.Fprint(std.err, helpText("help"))
 		return exitStatus(exitUsage)
 	}
+	if page, ok := helpAsked(rest); ok {
+		return help(page, std)
+	}
 	switch name, args := rest[0], rest[1:]; name {
 	case "serve":
 		return serveCommand(ctx, *data, args, std)
@@ -102,8 +105,6 @@ func dispatch(ctx context.Context, args []string, std stdio) error {
 	case "version", "-version", "--version":
 		fmt.Fprintln(std.out, version)
 		return nil
-	case "help", "-h", "-help", "--help":
-		return help(args, std)
 	default:
 		if helpText(name) == "" {
 			return usageError(unknownCommand(name))
