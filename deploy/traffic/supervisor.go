@@ -29,7 +29,8 @@ type SupervisorConfig struct {
 	Table  func(context.Context) ([]Route, error)
 	Logger *slog.Logger
 
-	silence time.Duration // how long a router may say nothing
+	silence  time.Duration // how long a router may say nothing
+	patience time.Duration // how long connections wait for a router that cannot be started
 }
 
 // Supervisor sees to it that a router runs, of the server's version and with the table that is
@@ -50,6 +51,7 @@ type Supervisor struct {
 func NewSupervisor(config SupervisorConfig) *Supervisor {
 	s := &Supervisor{config: config, log: config.Logger, ready: make(chan struct{})}
 	s.config.silence = orDefault(config.silence, defaultSilence)
+	s.config.patience = orDefault(config.patience, defaultPatience)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -65,20 +67,27 @@ func (s *Supervisor) Ready() <-chan struct{} { return s.ready }
 func (s *Supervisor) Run(ctx context.Context) error {
 	defer s.dropListener()
 	pause := &backoff{}
+	var gone time.Time // when there was a router last
 	for ctx.Err() == nil && !s.isStopping() {
 		err := s.keep(ctx, pause)
 		if err == nil || ctx.Err() != nil || s.isStopping() {
+			gone = time.Now()
 			continue
 		}
 		if !s.wasReady() {
 			return err
 		}
 		s.log.Error("no router runs; trying again", "error", err)
-		s.dropListener() // let clients be refused rather than wait for nobody
+		if time.Since(gone) > s.config.patience {
+			s.dropListener() // let clients be refused rather than wait for nobody
+		}
 		pause.wait(ctx)
 	}
 	return nil
 }
+
+// defaultPatience is enough for some attempts to start a router, and less than what a client waits.
+const defaultPatience = 5 * time.Second
 
 // replaceAgain is how long a router stays whose replacement could not be started.
 const replaceAgain = time.Minute

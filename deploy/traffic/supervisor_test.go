@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -236,6 +238,67 @@ func TestKilledRouterIsStartedAgain(t *testing.T) {
 		if status, _ := w.get("old.localhost", "/"); status != 404 {
 			t.Errorf("the removed app answers %d", status)
 		}
+	}
+}
+
+// While no router can be started connections wait for a while, and are refused then: nobody waits for
+// nobody. When one can be started again, it is.
+func TestRouterThatCannotBeStarted(t *testing.T) {
+	w := newWorld(t)
+	b := numbered(1)
+	defer b.Close()
+	config := supervisorConfig(w.dir, w.addr, "v1", func(context.Context) ([]Route, error) {
+		return []Route{{App: "shop", Release: 1, Upstreams: instances("shop", 1, b)}}, nil
+	})
+	real, program := config.Argv[0], filepath.Join(w.dir, "program")
+	there := func() {
+		if err := os.Symlink(real, program); err != nil {
+			t.Fatal(err)
+		}
+	}
+	away := func() {
+		if err := os.Remove(program); err != nil {
+			t.Fatal(err)
+		}
+		kill(t, w.pid())
+	}
+	there()
+	config.Argv = append([]string{program}, config.Argv[1:]...)
+	config.patience = time.Second
+	s := NewSupervisor(config)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	<-s.Ready()
+
+	away()
+	_, br := raw(t, w.addr, "GET / HTTP/1.1\r\nHost: shop.localhost\r\n\r\n")
+	time.AfterFunc(config.patience/4, there) // after some attempts
+	res, err := http.ReadResponse(br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := readAll(t, res.Body, 100); text != "release 1 " {
+		t.Errorf("%s %q", res.Status, text)
+	}
+
+	away()
+	refused := func() bool {
+		conn, err := net.Dial("tcp", w.addr)
+		if err == nil {
+			conn.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}
+	eventually(t, "connections are refused", refused)
+	there()
+	eventually(t, "a router runs again", func() bool { return !refused() })
+	if status, text := w.get("shop.localhost", "/"); status != 200 || text != "release 1 " {
+		t.Errorf("%d %q", status, text)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
