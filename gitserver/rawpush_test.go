@@ -120,6 +120,40 @@ func TestOddUpdates(t *testing.T) {
 	})
 }
 
+// What git sends when it refuses by itself what its user wants pushed, with push options: no update, the
+// options, and in a write of its own the end of them. The connection lasts until it has sent that, or git would die of
+// SIGPIPE before it has told its user why.
+func TestPushOfNothing(t *testing.T) {
+	w := newWorld(t, "sha1")
+	alice := w.alice(t)
+	alice.start("sha1")
+	session, err := dial(t, alice).NewSession()
+	must(t, err)
+	stdin, err := session.StdinPipe()
+	must(t, err)
+	stdout, err := session.StdoutPipe()
+	must(t, err)
+	must(t, session.Start("git-receive-pack '/shop'"))
+	readAdvertisement(t, stdout)
+	ended := make(chan error, 1)
+	go func() { ended <- session.Wait() }()
+	_, err = io.WriteString(stdin, "0000"+"0011reason=urgent")
+	must(t, err)
+	select {
+	case err := <-ended:
+		t.Fatalf("it has ended before the client has (%v)", err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	_, err = io.WriteString(stdin, "0000")
+	must(t, errors.Join(err, stdin.Close()))
+	select {
+	case err := <-ended:
+		must(t, err)
+	case <-time.After(4 * time.Second):
+		t.Error("it goes on after the client has ended")
+	}
+}
+
 func TestSignedPush(t *testing.T) {
 	w := newWorld(t, "sha1")
 	alice := w.alice(t)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"slipway/deploy"
 	"slipway/gitserver/hook"
@@ -109,8 +110,11 @@ func (s *session) receive(app deploy.App) int {
 	if err := bound(cmd.Process.Pid, server.config.Limits.GitMemory); err != nil {
 		server.logger.Error("a push goes on without limits", "app", app.Name, "error", err)
 	}
-	refused := make(chan error, 1)
-	go p.send(stdin, refused)
+	refused, sent := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(sent)
+		p.send(stdin, refused)
+	}()
 	status := exitStatus(wait(cmd))
 	_, _ = packets.flush(), words.flush() // a drain takes everything
 	stdout.finish()
@@ -126,7 +130,24 @@ func (s *session) receive(app deploy.App) int {
 		return 1
 	}
 	p.recordNotHandedOn()
+	if p.commands.count() == 0 {
+		s.hearOut(sent)
+	}
 	return status
+}
+
+// hearOutTime is how long a client that has asked for nothing may take to say so.
+const hearOutTime = 5 * time.Second
+
+// hearOut waits until the client has sent its last. One that refuses by itself what its user wants pushed ("fetch
+// first") asks for no update, and our git ends with the first packet that says so; with push options the client sends
+// two more. If the connection ended before, it would die of SIGPIPE with its reasons untold.
+func (s *session) hearOut(sent <-chan struct{}) {
+	select {
+	case <-sent:
+	case <-s.ctx.Done():
+	case <-time.After(hearOutTime):
+	}
 }
 
 // refusal says why a push that has ended was cut short by this server or by git, or nil: git's own words
@@ -197,7 +218,8 @@ func (p *push) send(stdin io.WriteCloser, refused chan<- error) {
 			return
 		}
 		if _, err := stdin.Write(buf[:n]); err != nil {
-			return // git has ended
+			_, _ = io.Copy(io.Discard, p.session.channel) // git has ended
+			return
 		}
 		if err != nil {
 			return
