@@ -71,9 +71,9 @@ func (w *crashWorld) group() string {
 func (w *crashWorld) boxes() []string {
 	var all []string
 	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/*"} {
-		found, _ := filepath.Glob(filepath.Join(root, w.group(), "*.*.*"))
+		found, _ := filepath.Glob(filepath.Join(root, w.group(), "*"))
 		for _, dir := range found {
-			if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			if info, err := os.Stat(dir); err == nil && info.IsDir() && filepath.Base(dir) != "server" { // the server's own, with version 2
 				all = append(all, filepath.Base(dir))
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,12 +44,24 @@ func (g *cgroup) file(controller, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// main is a folder that exists exactly if the cgroup does.
+// main is the folder that tells whether the cgroup exists.
 func (g *cgroup) main() string {
 	if g.version == 2 {
 		return g.dirs[""]
 	}
 	return g.dirs[pidsController]
+}
+
+// folders are the cgroup's, in the order in which they are made; they are removed in the reverse one. So the
+// main one is there for as long as any is, and what a kill leaves in between is found again by it.
+func (g *cgroup) folders() []string {
+	all := []string{g.main()}
+	for _, dir := range g.dirs {
+		if dir != g.main() {
+			all = append(all, dir)
+		}
+	}
+	return all
 }
 
 func (g *cgroup) exists() bool {
@@ -204,7 +217,7 @@ func (g *cgroup) holds(pid int) bool {
 // its last process.
 func (g *cgroup) remove(patience time.Duration) error {
 	deadline := time.Now().Add(patience)
-	for _, dir := range g.dirs {
+	for _, dir := range slices.Backward(g.folders()) {
 		err := unix.Rmdir(dir)
 		for wait := time.Millisecond; errors.Is(err, unix.EBUSY) && time.Now().Before(deadline); wait *= 2 {
 			<-time.After(min(wait, 50*time.Millisecond))

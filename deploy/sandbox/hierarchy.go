@@ -306,7 +306,7 @@ func (h *hierarchy) create(name string) (*cgroup, error) {
 			return nil, err
 		}
 	}
-	for _, dir := range g.dirs {
+	for _, dir := range g.folders() {
 		err := os.Mkdir(dir, 0o755)
 		if errors.Is(err, fs.ErrNotExist) { // another server of ours has tidied up
 			err = errors.Join(h.restore(filepath.Dir(dir)), os.Mkdir(dir, 0o755))

@@ -2,14 +2,18 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestNameIsTaken(t *testing.T) {
@@ -101,6 +105,57 @@ func TestStarterDies(t *testing.T) {
 	gone(t, s, inside.Name, "9.876")
 	inside.Argv = []string{"/bin/true"}
 	must(t, s, inside) // the name is free again
+}
+
+// TestHalfACgroup: with v1 a cgroup is several folders, and its starter can be killed between two of them. What there
+// is then is found by its name, and removed.
+func TestHalfACgroup(t *testing.T) {
+	s := newSandbox()
+	needCgroups(t, s)
+	h, err := s.hierarchy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := spec().Name
+	folders := h.group(name).folders()
+	left := func() int {
+		return len(slices.DeleteFunc(slices.Clone(folders), func(dir string) bool { _, err := os.Stat(dir); return err != nil }))
+	}
+	for n := range folders {
+		for _, dir := range folders[:n+1] {
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if names, err := s.Names(); err != nil || !slices.Contains(names, name) {
+			t.Errorf("with %d folders: %v, %v", n+1, names, err)
+		}
+		if err := s.KillAll(t.Context(), name); err != nil || left() > 0 {
+			t.Errorf("%d of %d folders are left: %v", left(), n+1, err)
+		}
+	}
+	// One that cannot be removed for now keeps its name, whichever of its folders that is.
+	for _, busy := range folders {
+		g, err := h.create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sleeps := exec.Command("/bin/sleep", "60")
+		if err := sleeps.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := writeFile(filepath.Join(busy, "cgroup.procs"), strconv.Itoa(sleeps.Process.Pid)); err != nil {
+			t.Error(err)
+		}
+		if err := g.remove(0); !errors.Is(err, unix.EBUSY) || !g.exists() {
+			t.Errorf("%s is busy, and the cgroup exists: %v; %v", busy, g.exists(), err)
+		}
+		_ = sleeps.Process.Kill()
+		_ = sleeps.Wait()
+		if err := s.KillAll(t.Context(), name); err != nil || left() > 0 {
+			t.Errorf("%d folders are left: %v", left(), err)
+		}
+	}
 }
 
 // TestTidy: the folder of cgroups goes when it is empty, and comes back.
