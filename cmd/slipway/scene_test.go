@@ -163,7 +163,7 @@ func (s *scene) sandboxesLeft(app string) []string {
 	var found []string
 	sockets, _ := filepath.Glob(filepath.Join("/run", s.group+"-*"))
 	for _, path := range sockets {
-		if belongs("d" + strings.TrimPrefix(filepath.Base(path), s.group+"-")) {
+		if belongs(strings.TrimPrefix(filepath.Base(path), s.group+"-")) {
 			found = append(found, path)
 		}
 	}
@@ -183,12 +183,12 @@ func (s *scene) sandboxesLeft(app string) []string {
 	return found
 }
 
-// ended returns whether a sandbox by its name, d42-build or shop.42.web.1, is one that should have ended.
+// ended returns whether a sandbox by its name, 42-build or shop.42.web.1, is one that should have ended.
 func (s *scene) ended(app string) func(name string) bool {
 	step, serving := map[string]bool{}, ""
 	for line := range strings.Lines(s.slipway("deployments", "-n", "1000", app)) {
 		fields := strings.Fields(line)
-		step["d"+fields[0]] = true
+		step[fields[0]] = true
 		if serving == "" && fields[2] == "accepted" {
 			serving = app + "." + fields[0] + "."
 		}
@@ -206,7 +206,7 @@ func (s *scene) processesOf(app, number string) map[int]string {
 	for pid, line := range processes() {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 		group := string(b)
-		if strings.Contains(line, tree) || strings.Contains(group, s.group+"/d"+number+"-") || strings.Contains(group, s.group+"/"+app+"."+number+".") {
+		if strings.Contains(line, tree) || strings.Contains(group, s.group+"/"+number+"-") || strings.Contains(group, s.group+"/"+app+"."+number+".") {
 			found[pid] = line
 		}
 	}

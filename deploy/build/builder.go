@@ -177,25 +177,45 @@ func (b *Builder) Run(ctx context.Context, job *deploy.Job, name string, st depl
 // End ends every process of deployment n's steps, also those that an earlier server process started,
 // and removes the sockets it left. It returns when they are gone.
 func (b *Builder) End(ctx context.Context, n deploy.Number) error {
+	if err := b.end(ctx, func(of deploy.Number) bool { return of == n }); err != nil {
+		return fmt.Errorf("ending steps of deployment %d: %w", n, err)
+	}
+	return nil
+}
+
+// EndAll is [Builder.End] of every deployment: for a server that starts, when none is in work.
+func (b *Builder) EndAll(ctx context.Context) error {
+	if err := b.end(ctx, func(deploy.Number) bool { return true }); err != nil {
+		return fmt.Errorf("ending the steps that a server left: %w", err)
+	}
+	return nil
+}
+
+func (b *Builder) end(ctx context.Context, its func(deploy.Number) bool) error {
 	names, err := b.config.Sandbox.Names()
 	if err != nil {
 		return fmt.Errorf("listing sandboxes: %w", err)
 	}
 	var errs []error
 	for _, name := range names {
-		if strings.HasPrefix(name, sandboxName(n, "")) {
+		if n, ok := numberOf(name, ""); ok && its(n) {
 			errs = append(errs, b.config.Sandbox.KillAll(ctx, name))
 		}
 	}
 	left, err := os.ReadDir(b.config.RunDir)
 	errs = append(errs, err)
 	for _, dir := range left {
-		if strings.HasPrefix(dir.Name(), b.runPrefix(n)) {
+		if n, ok := numberOf(dir.Name(), b.runName("")); ok && its(n) {
 			errs = append(errs, os.RemoveAll(filepath.Join(b.config.RunDir, dir.Name())))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("ending steps of deployment %d: %w", n, err)
-	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// numberOf returns the deployment whose step's name it is, after prefix.
+func numberOf(name, prefix string) (deploy.Number, bool) {
+	rest, ok := strings.CutPrefix(name, prefix)
+	number, _, hyphen := strings.Cut(rest, "-")
+	n, err := deploy.ParseNumber(number)
+	return n, ok && hyphen && err == nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"slipway/deploy"
+	"slipway/deploy/sandbox"
 )
 
 func TestLimitsAreNamed(t *testing.T) {
@@ -169,6 +170,25 @@ func TestCanceledBefore(t *testing.T) {
 // Another builder of the same server, as after a crash, ends what this one started.
 func TestEnd(t *testing.T) {
 	w := newWorld(t)
+	w.endsWith(func(other *Builder) error { return other.End(t.Context(), w.job.Number) })
+}
+
+func TestEndAll(t *testing.T) {
+	w := newWorld(t)
+	w.endsWith(func(other *Builder) error { return other.EndAll(t.Context()) })
+}
+
+// endsWith wants end to end a step that another builder has started, and nothing of an app that is called almost as
+// the step is.
+func (w *world) endsWith(end func(*Builder) error) {
+	t := w.TB
+	name := "d" + w.job.Number.String() + "-shop.1.web.1"
+	instance, err := w.builder.config.Sandbox.Start(t.Context(), sandbox.Spec{
+		Name: name, ID: 7, Argv: []string{"/bin/sleep", "300"}, Dir: "/",
+	}, sandbox.Stdio{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.job.Manifest.Build.Commands = []string{"echo up; sleep 300"}
 	log := &awaited{want: "\nup", found: make(chan struct{})}
 	done := make(chan error)
@@ -183,12 +203,17 @@ func TestEnd(t *testing.T) {
 		t.Error(err)
 	}
 	w.mustRun(done)
-	if err := other.End(t.Context(), w.job.Number); err != nil {
+	if err := end(other); err != nil {
 		t.Error(err)
 	}
 	if err := <-done; err == nil {
 		t.Error("the build was not ended")
 	}
+	if u, err := w.builder.config.Sandbox.Usage(name); err != nil || len(u.PIDs) == 0 {
+		t.Errorf("of an app's instance there is left: %v, %v", u.PIDs, err)
+	}
+	_ = instance.Kill()
+	_, _ = instance.Wait()
 	w.nothingRuns()
 	w.noSockets()
 }

@@ -12,8 +12,9 @@ import (
 
 const maxStepName = 60
 
-// sandboxName names the sandbox of a deployment's step: d42-test-unit. A name that holds more than
-// the sandbox's letters is written with hyphens, and told apart from its like by a hash.
+// sandboxName names the sandbox of a deployment's step: 42-test-unit, with which no app's instance begins, since apps
+// have names that begin with a letter. A name that holds more than the sandbox's letters is written with hyphens, and
+// told apart from its like by a hash.
 func sandboxName(n deploy.Number, step string) string {
 	plain := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' {
@@ -25,7 +26,7 @@ func sandboxName(n deploy.Number, step string) string {
 		sum := sha256.Sum256([]byte(step))
 		plain = plain[:min(len(plain), maxStepName)] + "." + hex.EncodeToString(sum[:4])
 	}
-	return "d" + n.String() + "-" + plain
+	return n.String() + "-" + plain
 }
 
 // limits are a step's own, and else the server's.

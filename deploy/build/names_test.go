@@ -14,8 +14,8 @@ import (
 
 func TestSandboxName(t *testing.T) {
 	for step, want := range map[string]string{
-		"build": "^d42-build$", "test-unit": "^d42-test-unit$", "before_deploy": "^d42-before-deploy$",
-		"test-\u00dcnit": `^d42-test--nit\.[0-9a-f]{8}$`, strings.Repeat("x", 80): `^d42-x{60}\.[0-9a-f]{8}$`,
+		"build": "^42-build$", "test-unit": "^42-test-unit$", "before_deploy": "^42-before-deploy$",
+		"test-\u00dcnit": `^42-test--nit\.[0-9a-f]{8}$`, strings.Repeat("x", 80): `^42-x{60}\.[0-9a-f]{8}$`,
 	} {
 		if got := sandboxName(42, step); !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("sandboxName(%q) = %q, want %s", step, got, want)
