@@ -208,6 +208,10 @@ func (r killRunner) End(ctx context.Context, n deploy.Number) error {
 	return r.k.around("end steps", func() error { return r.Runner.End(ctx, n) })
 }
 
+func (r killRunner) EndAll(ctx context.Context) error {
+	return r.k.around("end all steps", func() error { return r.Runner.EndAll(ctx) })
+}
+
 type killEngine struct {
 	pipeline.Engine
 	k *killCounter

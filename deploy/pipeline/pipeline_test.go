@@ -170,6 +170,27 @@ func TestRefThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// TestStepsThatAServerLeft: a hook may have run for a deployment that had its verdict. What runs is ended at the next
+// start; if it cannot be, everything else is put right all the same.
+func TestStepsThatAServerLeft(t *testing.T) {
+	for _, failure := range []error{nil, errors.New("it does not end")} {
+		w := newWorld(t)
+		if a := w.pipeline().Admit(t.Context(), offer(1), &bytes.Buffer{}); !a.Accepted {
+			t.Fatalf("answer %+v", a)
+		}
+		w.traffic = 0 // the machine was restarted
+		ended := false
+		w.during["end all"] = func() { ended = true }
+		w.fail["end all"] = failure
+		if err := w.pipeline().Settle(t.Context()); err != nil || w.traffic != 1 {
+			t.Errorf("traffic %d, %v", w.traffic, err)
+		}
+		if !ended || failure != nil && !strings.Contains(w.log.String(), failure.Error()) {
+			t.Errorf("ended: %t; the server's log: %s", ended, w.log.String())
+		}
+	}
+}
+
 // TestPusherLeaves: before the switch it cancels, from the switch on it changes nothing.
 func TestPusherLeaves(t *testing.T) {
 	for step, accepted := range map[string]bool{"keep": false, "build": false, "test unit": false, "start": false, "switch 1": true, "watch": true} {

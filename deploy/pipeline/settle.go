@@ -16,6 +16,9 @@ import (
 // An app that cannot be settled is frozen and reported; the others are served all the same. The error
 // is for what keeps the server from starting: records that cannot be read.
 func (p *Pipeline) Settle(ctx context.Context) error {
+	if err := p.Runner.EndAll(ctx); err != nil { // a deployment that has its verdict may still have had a hook to run
+		p.Logger.Error("ending what a server left", "error", err)
+	}
 	unfinished, err := p.History.Unfinished(ctx)
 	if err != nil {
 		return fmt.Errorf("listing unfinished deployments: %w", err)

@@ -60,6 +60,8 @@ type Builder interface {
 type Runner interface {
 	Run(ctx context.Context, job *deploy.Job, name string, step deploy.Step, vars map[string]string, log io.Writer) error
 	End(context.Context, deploy.Number) error
+	// EndAll is End of every deployment.
+	EndAll(context.Context) error
 }
 
 // Engine puts releases into production. Each method may find its work half done by a server that was

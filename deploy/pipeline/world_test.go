@@ -341,6 +341,10 @@ func (w *process) Run(_ context.Context, _ *deploy.Job, name string, _ deploy.St
 
 func (w *process) End(context.Context, deploy.Number) error { return nil }
 
+func (w *process) EndAll(context.Context) error {
+	return w.step("end all", func() error { return nil })
+}
+
 // The engines.
 
 type local struct{ *process }
