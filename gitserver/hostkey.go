@@ -10,9 +10,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"slipway/deploy/durable"
-
 	gossh "golang.org/x/crypto/ssh"
+
+	"slipway/deploy/durable"
 )
 
 // loadHostKey reads the server's host key, or makes an ed25519 one on first start: in OpenSSH's

@@ -25,20 +25,27 @@ type rawPush struct {
 	stderr  *bytes.Buffer
 }
 
+// beginRawPush begins a push of which nothing has been sent yet.
+func beginRawPush(t *testing.T, alice *person) *rawPush {
+	t.Helper()
+	p := &rawPush{client: dial(t, alice), stderr: &bytes.Buffer{}}
+	var err error
+	p.session, err = p.client.NewSession()
+	must(t, err)
+	p.session.Stderr = p.stderr
+	p.stdin, err = p.session.StdinPipe()
+	must(t, err)
+	p.stdout, err = p.session.StdoutPipe()
+	must(t, err)
+	must(t, p.session.Start("git-receive-pack '/shop'"))
+	readAdvertisement(t, p.stdout)
+	return p
+}
+
 // rawPush begins a push of updates ("old new ref") and sends the pack of alice's HEAD.
 func (w *world) rawPush(alice *person, capabilities string, updates ...string) *rawPush {
 	w.Helper()
-	p := &rawPush{client: dial(w.T, alice), stderr: &bytes.Buffer{}}
-	var err error
-	p.session, err = p.client.NewSession()
-	must(w.T, err)
-	p.session.Stderr = p.stderr
-	p.stdin, err = p.session.StdinPipe()
-	must(w.T, err)
-	p.stdout, err = p.session.StdoutPipe()
-	must(w.T, err)
-	must(w.T, p.session.Start("git-receive-pack '/shop'"))
-	readAdvertisement(w.T, p.stdout)
+	p := beginRawPush(w.T, alice)
 	var list bytes.Buffer
 	packets := pktline.NewWriter(&list)
 	for i, u := range updates {
@@ -50,7 +57,7 @@ func (w *world) rawPush(alice *person, capabilities string, updates ...string) *
 	must(w.T, packets.Flush())
 	o := alice.run("sh", "-c", "git rev-list --objects HEAD | git pack-objects -q --stdout")
 	// A server that refuses may have ended before it has everything.
-	if _, err = io.WriteString(p.stdin, list.String()+o.stdout); !errors.Is(err, io.EOF) {
+	if _, err := io.WriteString(p.stdin, list.String()+o.stdout); !errors.Is(err, io.EOF) {
 		must(w.T, err)
 	}
 	return p
@@ -127,25 +134,18 @@ func TestPushOfNothing(t *testing.T) {
 	w := newWorld(t, "sha1")
 	alice := w.alice(t)
 	alice.start("sha1")
-	session, err := dial(t, alice).NewSession()
-	must(t, err)
-	stdin, err := session.StdinPipe()
-	must(t, err)
-	stdout, err := session.StdoutPipe()
-	must(t, err)
-	must(t, session.Start("git-receive-pack '/shop'"))
-	readAdvertisement(t, stdout)
+	p := beginRawPush(t, alice)
 	ended := make(chan error, 1)
-	go func() { ended <- session.Wait() }()
-	_, err = io.WriteString(stdin, "0000"+"0011reason=urgent")
+	go func() { ended <- p.session.Wait() }()
+	_, err := io.WriteString(p.stdin, "0000"+"0011reason=urgent")
 	must(t, err)
 	select {
 	case err := <-ended:
 		t.Fatalf("it has ended before the client has (%v)", err)
 	case <-time.After(500 * time.Millisecond):
 	}
-	_, err = io.WriteString(stdin, "0000")
-	must(t, errors.Join(err, stdin.Close()))
+	_, err = io.WriteString(p.stdin, "0000")
+	must(t, errors.Join(err, p.stdin.Close()))
 	select {
 	case err := <-ended:
 		must(t, err)
