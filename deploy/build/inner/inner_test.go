@@ -276,7 +276,7 @@ func TestAppThatIsNeverReady(t *testing.T) {
 func TestAppThatEndsMeanwhile(t *testing.T) {
 	p := planApp(t, "good", "")
 	p.App.Run = self(t) + " app good & server=$!; trap 'kill $server; exit 4' TERM; echo $$ >" + filepath.Join(p.App.Storage, "pid") + "; wait"
-	r := run(t, p, "kill $(cat "+filepath.Join(p.App.Storage, "pid")+`); while "$SELF" get $APP_URL 2>/dev/null; do :; done; exit 1`)
+	r := run(t, p, "kill $(cat "+filepath.Join(p.App.Storage, "pid")+`); while kill -0 $(cat `+filepath.Join(p.App.Storage, "pid")+`) 2>/dev/null; do :; done; exit 1`)
 	if r.status != 1 || r.report.AppExit != "exit status 4" {
 		t.Errorf("%+v", r)
 	}
