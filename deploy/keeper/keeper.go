@@ -204,7 +204,7 @@ func until(limit time.Duration, done func() bool) bool {
 }
 
 // poll asks at once and then at intervals growing from 1 to 50 ms, an eighth of what has passed, until
-// done says yes. It returns the context's error if that ended first.
+// done says yes. It returns why the context has ended if that was first.
 func poll(ctx context.Context, done func() bool) error {
 	for begin := time.Now(); ; {
 		if done() {
@@ -212,7 +212,7 @@ func poll(ctx context.Context, done func() bool) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-time.After(min(max(time.Since(begin)/8, time.Millisecond), 50*time.Millisecond)):
 		}
 	}
