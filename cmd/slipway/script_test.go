@@ -35,6 +35,10 @@ import (
 //	get APP PATH      asks an app through the router; the answer is stdout, its status line first
 //	await-log N TEXT  waits until a log of deployment N has the text
 //	await-get APP TEXT  waits until an app answers with the text
+//
+// $FOREVER is a command that does not end by itself and whose arguments are this script's alone, so that what
+// pgrep finds of it is not another's. Whoever kills by path ends it with a slash: $WORK is also the beginning
+// of other scripts' folders.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	bin := buildProgram(t)
@@ -103,6 +107,7 @@ func newScriptServer(env *testscript.Env, bin string) (*scriptServer, error) {
 	env.Setenv("SLIPWAY_DATA", filepath.Join(env.WorkDir, "data"))
 	env.Setenv("EXAMPLES", filepath.Join(filepath.Dir(bin), "examples"))
 	env.Setenv("HELP", filepath.Join(filepath.Dir(bin), "cmd", "slipway", "help"))
+	env.Setenv("FOREVER", fmt.Sprintf("sleep 10000.%07d%05s", os.Getpid(), ports[0]))
 	for i, name := range []string{"SSH_PORT", "HTTP_PORT", "PROXY_PORT", "ELSEWHERE_PORT"} {
 		env.Setenv(name, ports[i])
 	}
