@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -130,9 +131,10 @@ func (s *Store) Forget(ctx context.Context, app deploy.AppName, numbers ...deplo
 	return folders.sync()
 }
 
-// refFolders remembers, before git writes refs, which of their folders are there.
+// refFolders remembers, before git writes refs, which of their folders are there and stay: git removes one
+// that pack-refs has emptied, but for refs itself and what is right below it (refs/heads), and makes it again.
 type refFolders struct {
-	dirs []string // from a ref's own up to the first that was there
+	dirs []string // from a ref's own up to the first that was there and stays
 }
 
 func (s *Store) refFolders(app deploy.AppName, updates ...deploy.RefUpdate) refFolders {
@@ -146,9 +148,10 @@ func (s *Store) refFolders(app deploy.AppName, updates ...deploy.RefUpdate) refF
 		}
 	}
 	for _, u := range updates {
-		for dir := filepath.Dir(filepath.Join(top, string(u.Ref))); ; dir = filepath.Dir(dir) {
+		for name := path.Dir(string(u.Ref)); ; name = path.Dir(name) {
+			dir := filepath.Join(top, name)
 			add(dir)
-			if _, err := os.Stat(dir); err == nil || len(dir) <= len(top) {
+			if _, err := os.Stat(dir); err == nil && strings.Count(name, "/") <= 1 || name == "." {
 				break
 			}
 		}
