@@ -18,9 +18,9 @@ import (
 
 // Spawn starts argv, a program that calls [Run] for dir (an absolute path), as a keeper that outlives
 // this process: in a session of its own, in the folder /, with nothing open but its own log. It
-// returns when the keeper answers on its socket and has started its child, or tried to. One that runs already is adopted; one that is about
-// to stop is waited for. When the keeper ends instead of answering, the error holds what it said.
-// When ctx ends first, the keeper that was started is killed.
+// returns when the keeper answers on its socket and has started its child, or tried to. One that runs
+// already is adopted; one that is about to stop is waited for. When the keeper ends instead of answering,
+// the error holds what it said. When ctx ends first, the keeper that was started is killed.
 func Spawn(ctx context.Context, argv []string, dir string) error {
 	if adopted, err := adopt(ctx, dir); err != nil || adopted {
 		return err

@@ -19,18 +19,21 @@ func diskFull(err error) (*deploy.Rejection, bool) {
 	return r.WithHint("This is not your revision's fault. Push again when there is room; an admin can make some."), true
 }
 
-// noSpace is what programs say when they cannot write; errno(3).
-const noSpace = "No space left on device"
+// noSpace is what programs say when they cannot write; errno(3). Programs in Go begin it with a small letter.
+const noSpace = "o space left on device"
 
-// blameDisk makes a fault for want of room of an error that came while the server's disk was full: of
-// our own, however the program that could not write put it, and of a step that says so.
+// blameDisk makes a fault for want of room of an error that came for that or while the server's disk was full:
+// of our own, however the program that could not write put it, and of a step that says so. Our own programs'
+// words are enough, since what filled the disk may be gone by now.
 func (p *Pipeline) blameDisk(err error) error {
-	if err == nil || isCanceled(err) || !p.Full() {
+	if err == nil || isCanceled(err) {
 		return err
 	}
-	r, ok := deploy.AsRejection(err)
 	says := func(line string) bool { return strings.Contains(line, noSpace) }
-	if ok && !slices.ContainsFunc(r.Tail, says) {
+	r, rejected := deploy.AsRejection(err)
+	switch {
+	case !rejected && says(err.Error()):
+	case !p.Full(), rejected && !slices.ContainsFunc(r.Tail, says):
 		return err
 	}
 	return fmt.Errorf("%w: %s", syscall.ENOSPC, err.Error())

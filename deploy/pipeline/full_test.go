@@ -8,8 +8,8 @@ import (
 	"slipway/deploy"
 )
 
-// TestFullDisk: what fails while the disk is full is the server's fault and says so, however it was put;
-// what the revision did wrong beside it stays the revision's.
+// TestFullDisk: what fails for want of room or while the disk is full is the server's fault and says so, however it was
+// put; what the revision did wrong beside it stays the revision's.
 func TestFullDisk(t *testing.T) {
 	failed := func(tail ...string) error {
 		r := deploy.Reject(deploy.CodeBuild, "build failed (exit status 1)")
@@ -23,6 +23,8 @@ func TestFullDisk(t *testing.T) {
 		says   string
 	}{
 		"a fault, disk full":    {true, errors.New("cannot lock ref"), deploy.StatusErrored, "fault: the server's disk is full"},
+		"a fault for that":      {false, errors.New("the keeper ended: open state.json: no space left on device"), deploy.StatusErrored, "fault: the server's disk is full"},
+		"another one for that":  {false, errors.New("bwrap: Can't mkdir /x: No space left on device"), deploy.StatusErrored, "fault: the server's disk is full"},
 		"a fault":               {false, errors.New("cannot lock ref"), deploy.StatusErrored, "fault: internal error, deployment 1"},
 		"a step, disk full":     {true, failed("cp: x: No space left on device"), deploy.StatusErrored, "fault: the server's disk is full"},
 		"a step at its limit":   {false, failed("cp: x: No space left on device"), deploy.StatusRejected, "rejected: build failed"},
