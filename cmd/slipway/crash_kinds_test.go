@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ type kind struct {
 
 // attempt is one use, prepared.
 type attempt struct {
+	instead  []string     // what runs in the server's place, and is killed as it; nil for the server
 	run      func() error // returns when all who asked have their answers
 	visible  []string     // revisions that visitors may see because of it
 	accepted []string     // revisions that may be in production after it; the last one is, if run returns nil
@@ -54,6 +56,8 @@ func kinds() []kind {
 		{"stacked", stacked},
 		{"canceled", canceled},
 		{"another app", anotherApp},
+		{"deployed with the server dead", func(w *crashWorld) attempt { return w.byHand(w.commit("broken")) }},
+		{"put back with the server dead", func(w *crashWorld) attempt { return w.byHand(w.before.revision) }},
 		{"a branch beside", func(w *crashWorld) attempt {
 			push := w.git("push", "-q", "--force", "alice", w.commit()+":refs/heads/beside")
 			return attempt{accepted: []string{w.serving.revision}, run: func() error { return w.try(push) }}
@@ -75,6 +79,22 @@ func (w *crashWorld) asks(revision string, args ...string) attempt {
 	return attempt{
 		visible: []string{revision}, accepted: []string{revision},
 		run: func() error { return w.try(w.slipway(args...)) },
+	}
+}
+
+// byHand is a command that puts a revision into production while no server runs.
+func (w *crashWorld) byHand(revision string) attempt {
+	w.run(w.git("push", "-q", "--force", filepath.Join(w.data, "repos", "visited.git"), revision+":refs/heads/by-hand"))
+	return attempt{
+		visible: []string{revision}, accepted: []string{revision},
+		instead: []string{"deploy", "visited", "by-hand", "-manual", "-reason", "the server is dead", "-proxy", w.at(w.ports[2])},
+		run: func() error {
+			<-w.ended
+			if !w.server.ProcessState.Success() {
+				return fmt.Errorf("%v: %v", w.server.Args, w.server.ProcessState)
+			}
+			return nil
+		},
 	}
 }
 

@@ -27,12 +27,12 @@ func (w *crashWorld) crash(c crash) {
 	if c.victim == onlyServer {
 		by = "KILL"
 	}
-	w.start("SLIPWAY_CRASH_TRACE="+filepath.Join(w.dir, "trace.last"), "SLIPWAY_CRASH_AT="+c.at(), "SLIPWAY_CRASH_BY="+by)
+	w.start(a.instead, "SLIPWAY_CRASH_TRACE="+filepath.Join(w.dir, "trace.last"), "SLIPWAY_CRASH_AT="+c.at(), "SLIPWAY_CRASH_BY="+by)
 	reached, asked := w.until(c, a, spared)
 	if c.loses != nil && !reached {
 		w.t.Errorf("the server does not come to %s", c.name)
 	}
-	if !reached || !spared {
+	if !reached || !spared || a.instead != nil {
 		w.kill() // it must not come to the point later
 		w.recover(c)
 	}
@@ -134,7 +134,7 @@ func (w *crashWorld) strike(v victim) {
 func (w *crashWorld) recover(c crash) {
 	w.t.Helper()
 	if c.again > 0 {
-		w.start("SLIPWAY_CRASH_TRACE="+filepath.Join(w.dir, "trace.again"), fmt.Sprintf("SLIPWAY_CRASH_AT=%d", c.again))
+		w.start(nil, "SLIPWAY_CRASH_TRACE="+filepath.Join(w.dir, "trace.again"), fmt.Sprintf("SLIPWAY_CRASH_AT=%d", c.again))
 		if err := w.ready(); err != nil && !errors.Is(err, errServerEnded) {
 			w.t.Fatalf("starting again: %v\n%s", err, w.lastLog())
 		}

@@ -160,10 +160,13 @@ func (w *crashWorld) count(k kind) []string {
 	w.kill()
 	a := k.prepare(w)
 	w.visitors.allow(false, append(slices.Clone(a.visible), w.serving.revision)...)
-	w.start("SLIPWAY_CRASH_TRACE="+trace, "SLIPWAY_CRASH_AT=0")
+	w.start(a.instead, "SLIPWAY_CRASH_TRACE="+trace, "SLIPWAY_CRASH_AT=0")
 	w.must(w.ready())
 	if err := a.run(); (err == nil) != (len(a.accepted) > 0) {
 		w.t.Fatalf("%s: %v\n%s", k.name, err, w.lastLog())
+	}
+	if a.instead != nil {
+		w.must(w.serve())
 	}
 	w.settle(false)
 	if w.t.Failed() {

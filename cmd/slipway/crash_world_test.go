@@ -37,6 +37,7 @@ type crashWorld struct {
 	excused         int        // deployments up to this one may have failed by a fault
 
 	server *exec.Cmd
+	serves bool // and is nothing in the server's place
 	ended  chan struct{}
 	log    *os.File
 }
@@ -217,25 +218,33 @@ func (w *crashWorld) run(cmd *exec.Cmd) string {
 	return out.String()
 }
 
-// start starts the server and does not wait for it.
-func (w *crashWorld) start(env ...string) {
+// start starts the server, or what is to run in its place, and does not wait for it.
+func (w *crashWorld) start(instead []string, env ...string) {
 	w.t.Helper()
-	local := "127.0.0.1:"
-	cmd := w.slipway("-data", w.data, "serve", "-ssh", local+w.ports[0], "-http", local+w.ports[1], "-proxy", local+w.ports[2])
+	args := instead
+	if args == nil {
+		args = []string{"serve", "-ssh", w.at(w.ports[0]), "-http", w.at(w.ports[1]), "-proxy", w.at(w.ports[2])}
+	}
+	cmd := w.slipway(append([]string{"-data", w.data}, args...)...)
 	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdout, cmd.Stderr = w.log, w.log
 	w.must(cmd.Start())
-	w.server, w.ended = cmd, make(chan struct{})
+	w.server, w.serves, w.ended = cmd, instead == nil, make(chan struct{})
 	go func(ended chan struct{}) {
 		_ = cmd.Wait()
 		close(ended)
 	}(w.ended)
 }
 
+func (w *crashWorld) at(port string) string { return net.JoinHostPort("127.0.0.1", port) }
+
 var errServerEnded = errors.New("the server has ended")
 
-// ready waits until the server answers, has ended or was stopped.
+// ready waits until the server answers, has ended or was stopped. What runs in its place is ready at once.
 func (w *crashWorld) ready() error {
+	if !w.serves {
+		return nil
+	}
 	return until(60*time.Second, func() error {
 		select {
 		case <-w.ended:
@@ -246,12 +255,12 @@ func (w *crashWorld) ready() error {
 			return nil
 		}
 		client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-		resp, err := client.Get("http://127.0.0.1:" + w.ports[1] + "/healthz")
+		resp, err := client.Get("http://" + w.at(w.ports[1]) + "/healthz")
 		if err != nil {
 			return err
 		}
 		resp.Body.Close()
-		conn, err := net.DialTimeout("tcp", "127.0.0.1:"+w.ports[0], time.Second)
+		conn, err := net.DialTimeout("tcp", w.at(w.ports[0]), time.Second)
 		if err != nil {
 			return err
 		}
@@ -261,7 +270,7 @@ func (w *crashWorld) ready() error {
 
 // serve starts a server that no kill point ends, and waits until it answers.
 func (w *crashWorld) serve() error {
-	w.start()
+	w.start(nil)
 	return w.ready()
 }
 

@@ -23,7 +23,8 @@ import (
 
 // Deploying with the server dead. It is the server without its listeners: the same records, the same
 // lock, the same settling of what was cut off, and then the same gate, led through by one offer of the
-// operator: a bypass of the tests, or a roll back where a release of the revision is kept. So whatever ends it, the next server settles it like any other.
+// operator: a bypass of the tests, or a roll back where a release of the revision is kept. So whatever ends
+// it, the next server settles it like any other.
 
 // operatorName is who deploys by hand, in history.
 const operatorName = "operator"
@@ -169,6 +170,9 @@ func (s *server) deployByHand(ctx context.Context, o order, std stdio) error {
 		return fmt.Errorf("%w in %s\nbring it there with git: git push %s HEAD:refs/heads/by-hand", err, s.repos.Dir(app.Name), s.repos.Dir(app.Name))
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.repos.SyncAll(app.Name); err != nil { // the operator has brought the revision there by a git of his own
 		return err
 	}
 	kept, err := s.findKept(ctx, app.Name, revision)

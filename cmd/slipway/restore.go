@@ -11,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"slipway/deploy"
 	"slipway/deploy/archive"
 	"slipway/deploy/audit"
@@ -109,12 +107,7 @@ func unpack(ctx context.Context, in io.Reader, dir string) error {
 	if err := archive.Extract(ctx, in, root); err != nil {
 		return err
 	}
-	top, err := root.Open(".")
-	if err != nil {
-		return err
-	}
-	defer top.Close()
-	return unix.Syncfs(int(top.Fd()))
+	return durable.SyncFileSystem(dir)
 }
 
 // verifyBackup tells whether what was unpacked holds together: the chain of the log up to its head, and

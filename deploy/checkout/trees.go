@@ -23,9 +23,8 @@ import (
 	"path/filepath"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"slipway/deploy"
+	"slipway/deploy/durable"
 	"slipway/deploy/owner"
 )
 
@@ -331,13 +330,8 @@ func (t *Trees) make(ctx context.Context, c *content, dir string) error {
 	if err != nil {
 		return err
 	}
-	top, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("syncing a spare tree: %w", err)
-	}
-	defer top.Close()
 	// The release that will be made of it is synced in the push, and then finds nothing to do here.
-	if err := unix.Syncfs(int(top.Fd())); err != nil {
+	if err := durable.SyncFileSystem(dir); err != nil {
 		return fmt.Errorf("syncing a spare tree: %w", err)
 	}
 	return nil

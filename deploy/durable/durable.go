@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // newMark ends the name of a file that is to take another one's place.
@@ -57,6 +59,16 @@ func Sync(paths ...string) error {
 		}
 	}
 	return nil
+}
+
+// SyncFileSystem brings all to disk that was written to the file system on which path is, by whomever
+// (syncfs(2)). For many files it is faster than [Sync] for each, and it waits for what others write there.
+func SyncFileSystem(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(f.Fd())), f.Close())
 }
 
 // SyncDirs is [Sync] for folders that may be gone.

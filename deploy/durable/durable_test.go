@@ -69,11 +69,13 @@ func TestSync(t *testing.T) {
 	if err := Write(file, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(Sync(file, dir), SyncDirs(gone, dir)); err != nil {
+	if err := errors.Join(Sync(file, dir), SyncDirs(gone, dir), SyncFileSystem(file), SyncFileSystem(dir)); err != nil {
 		t.Error(err)
 	}
-	if err := Sync(gone); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("of a file that is gone: %v", err)
+	for _, sync := range []func() error{func() error { return Sync(gone) }, func() error { return SyncFileSystem(gone) }} {
+		if err := sync(); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("of a file that is gone: %v", err)
+		}
 	}
 }
 

@@ -6,7 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
+
+	"slipway/deploy/durable"
 )
 
 const (
@@ -35,17 +36,9 @@ func syncTree(tree string) error {
 		err = g.Wait()
 	}
 	if errors.Is(err, errMany) || errors.Is(err, fs.ErrPermission) { // a server that is not root cannot open all
-		return syncAll(root)
+		return durable.SyncFileSystem(tree)
 	}
 	return err
-}
-
-func syncAll(root *os.Root) error {
-	top, err := root.Open(".")
-	if err != nil {
-		return err
-	}
-	return errors.Join(unix.Syncfs(int(top.Fd())), top.Close())
 }
 
 // errMany says that a tree holds more than was asked for.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // settings are given to every git. What has been received or moved survives a power cut: files are
@@ -27,6 +28,29 @@ var settings = []string{
 	"-c", "gc.auto=0",
 	"-c", "maintenance.auto=false",
 	"-c", "advice.detachedHead=false",
+}
+
+// forOperators ends a repository's config file. Of settings it has those that matter, too, when an operator
+// runs a git of his own there: a ref is not on disk before its objects, and nobody but us prunes.
+const forOperators = `[core]
+	fsync = all
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+`
+
+// configure sets forOperators in a repository, unless something is set there already.
+func configure(dir string) error {
+	path := filepath.Join(dir, "config")
+	b, err := os.ReadFile(path)
+	if err != nil || bytes.Contains(bytes.ToLower(b), []byte("fsync")) {
+		return err
+	}
+	if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
+		b = append(b, '\n')
+	}
+	return durable.Replace(path, append(b, forOperators...))
 }
 
 // Environment is the whole environment of a git that this server starts: nothing of the server's own

@@ -179,6 +179,15 @@ func (s *Store) SyncObjects(app deploy.AppName) error {
 	return nil
 }
 
+// SyncAll puts a repository on disk with all that is in it. It is for what a git has written that was not this
+// server's: by itself git leaves most of it to the system.
+func (s *Store) SyncAll(app deploy.AppName) error {
+	if err := durable.SyncFileSystem(s.Dir(app)); err != nil {
+		return fmt.Errorf("putting repository %s on disk: %w", app, err)
+	}
+	return nil
+}
+
 // moves remembers the last ref that a Prepare has led to move, by app.
 type moves struct {
 	mu   sync.Mutex

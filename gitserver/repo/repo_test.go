@@ -429,6 +429,47 @@ func TestReplacedObjectsAreNotSeen(t *testing.T) {
 	})
 }
 
+// An operator's own git syncs what it writes, and leaves pruning to the server: in repositories that former
+// versions have made, too, and unless the operator wants something else.
+func TestGitOfAnOperator(t *testing.T) {
+	w := newWorld(t, repo.SHA1)
+	config := filepath.Join(w.store.Dir(app), "config")
+	get := func(name string) string {
+		return strings.TrimSpace(w.git("config", "--file", config, "--get", name))
+	}
+	check := func(what string) {
+		t.Helper()
+		trace := filepath.Join(t.TempDir(), "trace")
+		w.git("config", "--global", "trace2.eventTarget", trace)
+		w.commit(what)
+		w.git("config", "--global", "--unset", "trace2.eventTarget")
+		b, err := os.ReadFile(trace)
+		must(t, err)
+		if n := bytes.Count(b, []byte(`"fsync/hardware-flush"`)); n < 2 { // what unpacks objects, and what moves the ref
+			t.Errorf("%s: %d processes have synced something", what, n)
+		}
+		if get("gc.auto") != "0" || get("maintenance.auto") != "false" || get("core.bare") != "true" {
+			b, err := os.ReadFile(config)
+			t.Errorf("%s: %s, %v", what, b, err)
+		}
+	}
+	check("made")
+	must(t, os.WriteFile(config, []byte("[core]\n\tbare = true"), 0o644))
+	must(t, w.store.SweepAll(t.Context()))
+	check("made by a former version")
+	before, err := os.ReadFile(config)
+	must(t, err)
+	must(t, w.store.SweepAll(t.Context()))
+	if after, err := os.ReadFile(config); string(after) != string(before) || err != nil {
+		t.Errorf("changed again: %s, %v", after, err)
+	}
+	w.git("config", "--file", config, "core.fsync", "none")
+	must(t, w.store.SweepAll(t.Context()))
+	if got := get("core.fsync"); got != "none" {
+		t.Errorf("core.fsync is %s", got)
+	}
+}
+
 func TestSweep(t *testing.T) {
 	w := newWorld(t, repo.SHA1)
 	one := w.commit("one")

@@ -117,6 +117,9 @@ func (s *Store) Create(ctx context.Context, app deploy.AppName, o Options) error
 	if _, err := s.git(ctx, "", "init", "--quiet", "--bare", "--template=", "--object-format="+string(o.ObjectFormat), "--initial-branch="+branch, temporary); err != nil {
 		return fmt.Errorf("creating repository %s: %w", app, err)
 	}
+	if err := configure(temporary); err != nil {
+		return fmt.Errorf("creating repository %s: %w", app, err)
+	}
 	if err := syncTree(temporary); err != nil {
 		return fmt.Errorf("creating repository %s: %w", app, err)
 	}

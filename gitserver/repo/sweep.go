@@ -13,7 +13,8 @@ import (
 )
 
 // Sweep removes what a git that was killed has left in app's repository: lock files and half
-// received objects. Call it at start, before anything works in the repository.
+// received objects. It also sets what repositories made by former versions lack. Call it at start, before
+// anything works in the repository.
 func (s *Store) Sweep(_ context.Context, app deploy.AppName) error {
 	dir := s.Dir(app)
 	var failures []error
@@ -54,6 +55,9 @@ func (s *Store) Sweep(_ context.Context, app deploy.AppName) error {
 		}
 		return err
 	}))
+	if err := configure(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		failures = append(failures, err)
+	}
 	if err := errors.Join(failures...); err != nil {
 		return fmt.Errorf("sweeping repository %s: %w", app, err)
 	}
