@@ -148,6 +148,7 @@ func (p *patient) app(ctx context.Context, app deploy.App) []finding {
 				fmt.Sprintf("look at it: slipway status; put a good release into production: slipway rollback %s -reason \"…\"", app.Name))))
 		}
 	}
+	found = append(found, p.broken(ctx, app)...)
 	switch {
 	case len(found) > 0:
 		return found
@@ -155,6 +156,25 @@ func (p *patient) app(ctx context.Context, app deploy.App) []finding {
 		return []finding{well(what, "nothing is deployed")}
 	}
 	return []finding{well(what, "%s is %s, which release %s serves", app.GatedRef.Short(), state.Revision.Short(), state.Serving)}
+}
+
+// broken lists the refs because of which git takes no push.
+func (p *patient) broken(ctx context.Context, app deploy.App) []finding {
+	what := "app " + string(app.Name)
+	refs, err := p.repos.Broken(ctx, app.Name)
+	if err != nil {
+		return []finding{ill(what, err.Error(), "restore a backup: slipway help restore")}
+	}
+	var all []finding
+	for _, ref := range refs {
+		dir := p.repos.Dir(app.Name)
+		mend := fmt.Sprintf("remove it, and push it again: git --git-dir=%s update-ref --no-deref -d %s\nif it is empty, git cannot: rm %s", dir, ref, filepath.Join(dir, string(ref)))
+		if ref == app.GatedRef {
+			mend = "restore a backup: slipway help restore"
+		}
+		all = append(all, ill(what, fmt.Sprintf("git takes no push: %s leads to nothing that can be read", ref), mend))
+	}
+	return all
 }
 
 // drift tells how ref, link and release differ from the records.

@@ -69,6 +69,48 @@ func (s *Store) ResolveAll(ctx context.Context, app deploy.AppName, refs ...depl
 	return found, nil
 }
 
+// ignoringBroken begins what git says of a ref whose file holds no object's name.
+const ignoringBroken = "warning: ignoring broken ref "
+
+// Broken returns the refs that lead to nothing that can be read, which a power cut can make of what another
+// git has written: while there is one, git takes no push. Of refs that are empty themselves it may not
+// return all.
+func (s *Store) Broken(ctx context.Context, app deploy.AppName) ([]deploy.RefName, error) {
+	list := s.in(ctx, app, "for-each-ref", "--format=%(objectname) %(refname)")
+	var listed bytes.Buffer
+	list.Stdout = &listed
+	said, err := runSaying(list)
+	if err != nil {
+		return nil, fmt.Errorf("listing refs: %w", err)
+	}
+	var broken []deploy.RefName
+	for line := range strings.Lines(said) {
+		if name, ok := strings.CutPrefix(line, ignoringBroken); ok {
+			broken = append(broken, deploy.RefName(strings.TrimSpace(name)))
+		}
+	}
+	look := s.in(ctx, app, "cat-file", "--batch-check=%(objectname)")
+	refs := map[string][]deploy.RefName{}
+	var ids strings.Builder
+	for line := range strings.Lines(listed.String()) {
+		id, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		refs[id] = append(refs[id], deploy.RefName(name))
+		ids.WriteString(id + "\n")
+	}
+	look.Stdin = strings.NewReader(ids.String())
+	found, err := output(look)
+	if err != nil {
+		return nil, fmt.Errorf("looking where refs lead: %w", err)
+	}
+	for line := range strings.Lines(string(found)) {
+		if id, missing := strings.CutSuffix(strings.TrimSpace(line), " missing"); missing {
+			broken = append(broken, refs[id]...)
+			delete(refs, id)
+		}
+	}
+	return broken, nil
+}
+
 // Keep makes oid readable as the revision of deployment n, and keeps it from being pruned.
 func (s *Store) Keep(ctx context.Context, app deploy.AppName, n deploy.Number, oid deploy.OID) error {
 	ref := deploy.DeploymentRef(n)
