@@ -172,6 +172,14 @@ func (w *crashWorld) appAgrees(r *ledger, app deploy.AppName) error {
 	if got := strings.TrimSpace(string(current)); got != want || err != nil && want != "" {
 		return fmt.Errorf("%s: current is %q, recorded is %q: %s", app, got, want, fmt.Sprint(err))
 	}
+	for _, p := range []production{r.serving[app], r.before[app]} {
+		if p.release == 0 {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(w.data, "deployments", p.release.String())); err != nil {
+			return fmt.Errorf("%s: the logs of a release that is in production or was before: %w", app, err)
+		}
+	}
 	serves, err := w.get(string(app))
 	if want == "" && (err == nil || !strings.Contains(err.Error(), "503")) {
 		return fmt.Errorf("%s: serves %q though nothing is in production: %s", app, serves, fmt.Sprint(err))
@@ -247,7 +255,7 @@ func (r *ledger) serves(box string) bool {
 
 // ownFiles are files of the data directory that nothing has to be recorded for.
 var ownFiles = regexp.MustCompile(`^(reserve(/[0-9]+)?|slipway\.sock|host_key|slipway\.db(-wal|-shm)?|audit(/pid|/[0-9-]+\.jsonl)?|repos(/\.tmp|/\.trash)?|apps|deployments` +
-	`|libexec(/slipway)?|hooks(/[a-z-]+|/sock)?|router(/sock(\.lock)?|/log|/table\.json|/lock)?)$`)
+	`|libexec(/slipway)?|server\.toml|hooks(/[a-z-]+|/sock)?|router(/sock(\.lock)?|/log|/table\.json|/lock)?)$`)
 
 // filesAgree looks for files that nobody owns.
 func (w *crashWorld) filesAgree(r *ledger) error {

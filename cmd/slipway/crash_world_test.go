@@ -90,6 +90,8 @@ func newCrashWorld(t *testing.T, program, app string) *crashWorld {
 		"GIT_AUTHOR_NAME=Alice", "GIT_AUTHOR_EMAIL=alice@example.org", "GIT_COMMITTER_NAME=Alice", "GIT_COMMITTER_EMAIL=alice@example.org")
 	w.log, err = os.Create(filepath.Join(dir, "server.log"))
 	w.must(err)
+	w.must(os.Mkdir(w.data, 0o700))
+	w.must(os.WriteFile(filepath.Join(w.data, "server.toml"), []byte(crashServer), 0o600))
 	w.must(w.serve())
 	for _, args := range [][]string{
 		{"user", "add", "alice", "-key", filepath.Join(home, ".ssh", "alice.pub")},
@@ -126,8 +128,14 @@ func (w *crashWorld) withoutDisk(why error) {
 	w.t.Log(said)
 }
 
+// crashServer gives the housekeeping, with which each server begins, something to do.
+const crashServer = `keep_logs = "0d"
+keep_rejected = 0
+cache = "1KiB"
+`
+
 const crashManifest = `[build]
-run = "cp answer built"
+run = "cp answer built && head -c 2000 /dev/zero >/cache/$(cat answer)"
 
 [test.unit]
 run = "test ! -e broken"

@@ -6,6 +6,7 @@ import (
 	"slipway/deploy/audit"
 	"slipway/deploy/pipeline"
 	"slipway/deploy/release"
+	"slipway/deploy/retention"
 	"slipway/gitserver"
 )
 
@@ -19,5 +20,7 @@ func (killPoints) projection(p audit.Projection) audit.Projection { return p }
 func (killPoints) router(r release.Router) release.Router { return r }
 
 func (killPoints) gate(g gitserver.Gate) gitserver.Gate { return g }
+
+func (killPoints) housekeeping(c retention.Config) retention.Config { return c }
 
 func (killPoints) pipeline(c pipeline.Config) pipeline.Config { return c }

@@ -18,6 +18,7 @@ import (
 	"slipway/deploy/audit"
 	"slipway/deploy/pipeline"
 	"slipway/deploy/release"
+	"slipway/deploy/retention"
 	"slipway/gitserver"
 )
 
@@ -155,6 +156,28 @@ func (k killPoints) pipeline(c pipeline.Config) pipeline.Config {
 	c.Trees = killTrees{c.Trees, k.killCounter}
 	c.Watcher = killWatcher{c.Watcher, k.killCounter}
 	return c
+}
+
+func (k killPoints) housekeeping(c retention.Config) retention.Config {
+	c.Repositories = killRepositories{c.Repositories, k.killCounter}
+	return c
+}
+
+type killRepositories struct {
+	retention.Repositories
+	k *killCounter
+}
+
+func (r killRepositories) Forget(ctx context.Context, app deploy.AppName, numbers ...deploy.Number) error {
+	return r.k.around("forget revisions", func() error { return r.Repositories.Forget(ctx, app, numbers...) })
+}
+
+func (r killRepositories) Maintain(ctx context.Context, app deploy.AppName) error {
+	return r.k.around("maintain", func() error { return r.Repositories.Maintain(ctx, app) })
+}
+
+func (r killRepositories) Prune(ctx context.Context, app deploy.AppName, grace time.Duration) error {
+	return r.k.around("prune objects", func() error { return r.Repositories.Prune(ctx, app, grace) })
 }
 
 type killRefs struct {

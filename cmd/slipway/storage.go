@@ -25,11 +25,11 @@ func (s *server) wireTrees() {
 
 func (s *server) wireRetention() {
 	c := s.config
-	s.retention = retention.New(retention.Config{
+	s.retention = retention.New(s.points.housekeeping(retention.Config{
 		Layout: c.layout, Records: s.store, Recorder: s.reserve, Reserve: s.reserve, Repositories: s.repos, Pipeline: s.pipeline,
 		DropSpare: s.trees.Drop, Logger: s.logger,
 		Policy: retention.Policy{Logs: daysOf(c.KeepLogs), Rejected: c.KeepRejected, Cache: bytesOf(c.Cache), MinFree: bytesOf(c.MinFree)},
-	})
+	}))
 }
 
 // current answers from the records as they stand in the audit log. The database may be behind, where the
