@@ -223,7 +223,7 @@ func TestHostKey(t *testing.T) {
 	if !strings.HasPrefix(string(b), "-----BEGIN OPENSSH PRIVATE KEY-----") {
 		t.Errorf("%.40q", b)
 	}
-	if left, _ := filepath.Glob(w.layout.HostKey() + ".new-*"); len(left) > 0 {
+	if left, _ := filepath.Glob(w.layout.HostKey() + ".*"); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
 	must(t, os.Chmod(w.layout.HostKey(), 0o644))

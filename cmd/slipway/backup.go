@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,9 +95,15 @@ func inside(file, dir string) bool {
 	return err == nil && strings.HasPrefix(abs, dir+"/")
 }
 
-// replaceWhole writes a file that only its owner can read: all of it, on disk, or what was there before.
+// replaceWhole writes a file that only its owner can read: all of it, on disk, or what was there before. It
+// begins with the removal of what one that was killed has left.
 func replaceWhole(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-") // mode 0600
+	next := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	err := os.Remove(next)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // program is the file to mount as the program inside. Where the sandbox's user cannot reach the original,
@@ -41,14 +42,15 @@ func reachable(path string) bool {
 	}
 }
 
-// copyProgram puts a copy at place in one step, for readers as they come.
+// copyProgram puts a copy at place in one step, for readers as they come. What a killed server has left of one is
+// used again.
 func copyProgram(original, place string, info os.FileInfo) error {
 	from, err := os.Open(original)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := os.CreateTemp(filepath.Dir(place), filepath.Base(place)+"-")
+	to, err := os.OpenFile(place+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o700)
 	if err != nil {
 		return err
 	}

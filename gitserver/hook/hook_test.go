@@ -129,6 +129,26 @@ func TestDeepFolderAndRestart(t *testing.T) {
 	}
 }
 
+// What a server that was killed while it started has left is used, and nobody's file stays.
+func TestStartedAgain(t *testing.T) {
+	dir := t.TempDir()
+	for _, left := range []string{"proc-receive.new", "sock.new"} {
+		must(t, os.WriteFile(filepath.Join(dir, left), []byte("half of something longer than nothing"), 0o700))
+	}
+	serve(t, dir, func(context.Context, *hook.Call) int { return 7 })
+	err := start(dir, "x").Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 7 {
+		t.Errorf("ended with %v", err)
+	}
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		if e.Name() != "proc-receive" && e.Name() != "sock" {
+			t.Errorf("nobody owns %s", e.Name())
+		}
+	}
+}
+
 func TestServerIsNotThere(t *testing.T) {
 	dir := t.TempDir()
 	must(t, hook.Install(dir, program, "proc-receive"))

@@ -2,7 +2,6 @@ package hook
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +29,10 @@ type Listener struct {
 	logger *slog.Logger
 }
 
+// newMark ends the name of a file that is on its way to its place. One that a killed server has left there is
+// used again: of a data directory's servers only one lives.
+const newMark = ".new"
+
 // Install puts program into dir under each name, atomically, so that a git that runs at this moment
 // finds the old or the new one. It makes dir with mode 0700.
 func Install(dir string, program []byte, names ...string) error {
@@ -48,7 +51,7 @@ func Install(dir string, program []byte, names ...string) error {
 }
 
 func install(path string, program []byte) error {
-	temporary := path + ".new-" + rand.Text()
+	temporary := path + newMark
 	// A descriptor open for writing would make the program busy for a git that starts it right now,
 	// so it is closed before it gets its name.
 	if err := os.WriteFile(temporary, program, 0o700); err != nil {
@@ -64,7 +67,7 @@ func install(path string, program []byte) error {
 // Listen opens the socket in dir, which Install has made, with mode 0600. A socket that a killed
 // server left is replaced.
 func Listen(dir string, logger *slog.Logger) (*Listener, error) {
-	temporary := filepath.Join(dir, ".sock-"+rand.Text())
+	temporary := filepath.Join(dir, socketName+newMark)
 	l, err := unixsocket.Listen(temporary)
 	if err != nil {
 		return nil, fmt.Errorf("opening the hooks' socket: %w", err)
