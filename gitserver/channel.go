@@ -33,14 +33,33 @@ func (s *Server) channel(server *ssh.Server, conn *gossh.ServerConn, opened goss
 
 	own, end := context.WithCancelCause(c.base)
 	defer end(errClientGone)
-	ssh.DefaultSessionHandler(server, conn, &filteredChannel{NewChannel: opened, gone: func() { end(errClientGone) }}, &sessionContext{Context: ctx, own: own, end: end})
+	one := &sessionContext{Context: ctx, own: own, end: end, closed: make(chan struct{})}
+	ssh.DefaultSessionHandler(server, conn, &filteredChannel{NewChannel: opened, gone: one.gone}, one)
 }
 
 // sessionContext is the library's context, but ends with the channel.
 type sessionContext struct {
 	ssh.Context
-	own context.Context
-	end context.CancelCauseFunc
+	own    context.Context
+	end    context.CancelCauseFunc
+	closed chan struct{} // when the client has closed the channel
+}
+
+// gone is called once, when the client has closed the channel.
+func (c *sessionContext) gone() {
+	c.end(errClientGone)
+	close(c.closed)
+}
+
+// farewellTime is how long a client may take to answer the end of a session, which it does by itself.
+const farewellTime = 2 * time.Second
+
+// farewell waits until the client has read how its session ended: it closes the channel then.
+func (c *sessionContext) farewell() {
+	select {
+	case <-c.closed:
+	case <-time.After(farewellTime):
+	}
 }
 
 func (c *sessionContext) Deadline() (time.Time, bool) { return c.own.Deadline() }

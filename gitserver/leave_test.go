@@ -313,6 +313,52 @@ func TestShutdown(t *testing.T) {
 	w.noPushLeft()
 }
 
+// Who was served when the server began to stop reads how that ended, to the exit status.
+func TestShutdownTellsTheEnd(t *testing.T) {
+	w := newWorld(t, "sha1")
+	alice := w.alice(t)
+	const clients = 20
+	ended := make(chan error, clients)
+	for range clients {
+		session, err := dial(t, alice).NewSession()
+		must(t, err)
+		out, err := session.StdoutPipe()
+		must(t, err)
+		must(t, session.Start("wait"))
+		_, err = io.ReadFull(out, make([]byte, len("waiting\n")))
+		must(t, err)
+		go func() { ended <- session.Wait() }()
+	}
+	w.stop()
+	for range clients {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// One that does not listen keeps no server from stopping.
+func TestShutdownWithADeafClient(t *testing.T) {
+	w := newWorld(t, "sha1", func(c *gitserver.Config) { c.Limits.Shutdown = time.Minute })
+	addr, cut := silentProxy(t, w.server.Addr())
+	session, err := dialAt(t, w.alice(t), addr).NewSession()
+	must(t, err)
+	out, err := session.StdoutPipe()
+	must(t, err)
+	must(t, session.Start("wait"))
+	_, err = io.ReadFull(out, make([]byte, len("waiting\n")))
+	must(t, err)
+	close(cut)
+	w.stop()
+	select {
+	case err := <-w.stopped:
+		must(t, err)
+		w.stopped <- nil
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server does not stop")
+	}
+}
+
 // A gate that does not stop does not stop the server from stopping. Git is left to end by itself.
 func TestShutdownDoesNotWaitForEver(t *testing.T) {
 	w := newWorld(t, "sha1", func(c *gitserver.Config) { c.Limits.Shutdown = 200 * time.Millisecond })

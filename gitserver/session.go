@@ -25,22 +25,28 @@ type session struct {
 	errOut  io.Writer // for people
 }
 
-// handle serves a session to its end and passes the exit status on.
+// handle serves a session to its end and passes the exit status on. It is a session until the client has that:
+// a server that is shutting down would close the connection before.
 func (s *Server) handle(channel ssh.Session) {
+	ctx := channel.Context().(*sessionContext)
+	entered := s.enterSession()
+	if entered {
+		defer s.sessions.Done()
+	}
 	status := 1
 	defer func() {
 		if p := recover(); p != nil {
 			s.logger.Error("panic in a session", "panic", p, "stack", string(debug.Stack()))
 			fmt.Fprintln(channel.Stderr(), "slipway: internal error")
 		}
-		_ = channel.Exit(status) // the client may have gone
+		if channel.Exit(status) == nil {
+			ctx.farewell()
+		}
 	}()
-	if !s.enterSession() {
+	if !entered {
 		fmt.Fprintln(channel.Stderr(), "slipway: "+errShutdown.Error())
 		return
 	}
-	defer s.sessions.Done()
-	ctx := channel.Context().(*sessionContext)
 	one := &session{server: s, channel: channel, ctx: ctx.own, end: ctx.end, base: ctx.Value(connectionKey{}).(*connection).base, errOut: newTerminal(channel.Stderr())}
 	if one.identify() {
 		status = one.run()

@@ -167,7 +167,12 @@ func signer(t *testing.T, p *person) gossh.Signer {
 
 func dial(t *testing.T, p *person) *gossh.Client {
 	t.Helper()
-	client, err := gossh.Dial("tcp", p.w.server.Addr(), &gossh.ClientConfig{
+	return dialAt(t, p, p.w.server.Addr())
+}
+
+func dialAt(t *testing.T, p *person, addr string) *gossh.Client {
+	t.Helper()
+	client, err := gossh.Dial("tcp", addr, &gossh.ClientConfig{
 		User: "git", HostKeyCallback: gossh.InsecureIgnoreHostKey(), Auth: []gossh.AuthMethod{gossh.PublicKeys(signer(t, p))},
 	})
 	must(t, err)
