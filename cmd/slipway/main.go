@@ -59,6 +59,20 @@ func run(args []string, std stdio) int {
 	return 0
 }
 
+// ownSignals is for a command that deploys: when its terminal is closed (SIGHUP) it ends in order, as on
+// Ctrl-C, and when nobody reads any more what it prints (SIGPIPE) it goes on. Programs that it starts have
+// neither from it.
+func ownSignals(ctx context.Context) (context.Context, func()) {
+	unread := make(chan os.Signal, 1)
+	signal.Notify(unread, syscall.SIGPIPE)
+	stop := func() { signal.Stop(unread) }
+	if signal.Ignored(syscall.SIGHUP) { // nohup(1)
+		return ctx, stop
+	}
+	ctx, end := signal.NotifyContext(ctx, syscall.SIGHUP)
+	return ctx, func() { end(); stop() }
+}
+
 // exitStatus is an error that has said everything already.
 type exitStatus int
 

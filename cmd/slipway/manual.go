@@ -44,6 +44,8 @@ func deployCommand(ctx context.Context, data string, args []string, std stdio) e
 	if err != nil {
 		return err
 	}
+	ctx, done := ownSignals(ctx)
+	defer done()
 	logger := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s, err := newServer(ctx, c, logger)
 	if errors.Is(err, audit.ErrHeld) {

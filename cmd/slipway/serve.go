@@ -44,6 +44,8 @@ func serveCommand(ctx context.Context, data string, args []string, std stdio) er
 	if err != nil {
 		return err
 	}
+	ctx, done := ownSignals(ctx)
+	defer done()
 	logger := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	s, err := newServer(ctx, c, logger)
 	if err != nil {
