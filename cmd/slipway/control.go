@@ -69,11 +69,19 @@ func (c *commandSocket) Run(ctx context.Context) error {
 	defer serving.Wait()
 	for {
 		conn, err := c.listener.Accept()
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accepting a command: %w", err)
+		case err != nil:
+			// Too many open files, say, which passes.
+			c.logger.Warn("accepting a command", "error", err)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			continue
 		}
 		serving.Go(func() { c.serve(ctx, conn) })
 	}
