@@ -17,6 +17,39 @@ import (
 
 // The data directory and the records in it.
 
+// withItsLog refuses a data directory whose audit log is missing: a new one would know nothing of the apps that
+// are there.
+func withItsLog(l deploy.Layout) error {
+	logs, err := filesIn(l.Audit(), ".jsonl")
+	if err != nil || len(logs) > 0 {
+		return err
+	}
+	if err := cutOff(l); err != nil {
+		return err
+	}
+	repositories, err := filesIn(l.Repos(), ".git")
+	if err != nil || len(repositories) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s has repositories (%s) and no audit log, which says what is of them in production: bring %s back, or restore a backup into another directory",
+		l, strings.Join(repositories, ", "), l.Audit())
+}
+
+// filesIn lists what is in a folder, if there is one, and has such a name.
+func filesIn(dir, suffix string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), suffix) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
 // makeFolders makes the data directory. Sandboxed processes have another user id and must be able to
 // pass through to their trees, but not to list anything.
 func makeFolders(l deploy.Layout) error {

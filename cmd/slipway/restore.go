@@ -22,6 +22,9 @@ import (
 // gets its name.
 const stagingFolder = "restore.tmp"
 
+// lastRestored gets its place last: without a log it is no data directory.
+const lastRestored = "audit"
+
 // restoreCommand is slipway restore FILE. The data directory must not be there, or be empty. Everything
 // is verified before the first file has its place; the audit log gets it last, so that what is half
 // restored is no data directory.
@@ -90,9 +93,13 @@ func makeEmpty(l deploy.Layout) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() != stagingFolder {
-			return fmt.Errorf("%s is not empty (%s): restore into another one with -data DIR, or move this one away", l, e.Name())
+		if e.Name() == stagingFolder {
+			continue
 		}
+		if err := cutOff(l); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s is not empty (%s): restore into another one with -data DIR, or move this one away", l, e.Name())
 	}
 	staging := filepath.Join(string(l), stagingFolder)
 	return errors.Join(os.RemoveAll(staging), os.Mkdir(staging, 0o711))
@@ -167,21 +174,28 @@ func settleDown(staging, dir string) error {
 	if err != nil {
 		return err
 	}
-	const last = "audit"
 	for _, e := range entries {
-		if e.Name() != last {
+		if e.Name() != lastRestored {
 			if err := os.Rename(filepath.Join(staging, e.Name()), filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}
 	}
-	if err := ownedLike(dir, filepath.Join(staging, last)); err != nil {
+	if err := ownedLike(dir, filepath.Join(staging, lastRestored)); err != nil {
 		return err
 	}
-	if err := os.Rename(filepath.Join(staging, last), filepath.Join(dir, last)); err != nil {
+	if err := os.Rename(filepath.Join(staging, lastRestored), filepath.Join(dir, lastRestored)); err != nil {
 		return err
 	}
 	return durable.Sync(dir)
+}
+
+// cutOff is the error of a data directory of which a restore was killed after it had unpacked the log.
+func cutOff(l deploy.Layout) error {
+	if _, err := os.Stat(filepath.Join(string(l), stagingFolder, lastRestored)); err != nil {
+		return nil // the error says that there is nothing
+	}
+	return fmt.Errorf("%s was being restored when that was cut off: remove it, and restore the backup again", l)
 }
 
 // ownedLike gives the data directory to whom its content belongs.

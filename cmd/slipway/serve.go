@@ -88,6 +88,9 @@ func newServer(ctx context.Context, c config, logger *slog.Logger) (*server, err
 	if err != nil {
 		return nil, err
 	}
+	if err := withItsLog(c.layout); err != nil {
+		return nil, err
+	}
 	if err := makeFolders(c.layout); err != nil {
 		return nil, err
 	}
