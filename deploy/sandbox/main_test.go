@@ -131,16 +131,23 @@ func shell(script string) Spec { return spec("/bin/sh", "-c", script) }
 // finish runs spec to its end and returns what it printed.
 func finish(t testing.TB, s *Sandbox, spec Spec) (Result, string) {
 	t.Helper()
+	r, output, err := try(t, s, spec)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return r, output
+}
+
+// try runs spec, which may be impossible.
+func try(t testing.TB, s *Sandbox, spec Spec) (Result, string, error) {
+	t.Helper()
 	var output bytes.Buffer
 	p, err := s.Start(t.Context(), spec, Stdio{Out: &output, Err: &output})
 	if err != nil {
-		t.Fatal(err)
+		return Result{}, "", err
 	}
 	r, err := p.Wait()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, output.String())
-	}
-	return r, output.String()
+	return r, output.String(), err
 }
 
 // must runs spec, which has to succeed, and returns what it printed, trimmed.

@@ -115,7 +115,9 @@ func ownMounts() bool {
 	return unix.Unshare(unix.CLONE_NEWNS) == nil
 }
 
-// overlay mounts the view of m. Not every kernel can, nor every file system that a scratch folder is on.
+// overlay mounts the view of m. Not every kernel can, nor every file system that a scratch folder is on. Where
+// the kernel finds no room for the overlay's own folder it mounts one that can only be read, and says so in its
+// log alone: a command in it would fail for that, and not for want of room.
 func overlay(m Mount) bool {
 	if strings.ContainsAny(m.Source+m.Scratch, `:,\`) {
 		return false // they would have to be escaped, differently by kernel
@@ -127,9 +129,15 @@ func overlay(m Mount) bool {
 	// Without redirect_dir folders of the source cannot be renamed; without volatile the end of the overlay
 	// has to wait until the whole disk is synced, for files that are removed then.
 	for _, more := range []string{",redirect_dir=on,volatile", ",redirect_dir=on", ""} {
-		if unix.Mount("overlay", View(m.Scratch), "overlay", unix.MS_NOSUID|unix.MS_NODEV, options+more) == nil {
+		if unix.Mount("overlay", View(m.Scratch), "overlay", unix.MS_NOSUID|unix.MS_NODEV, options+more) != nil {
+			continue
+		}
+		var made unix.Statfs_t
+		if unix.Statfs(View(m.Scratch), &made) == nil && made.Flags&unix.ST_RDONLY == 0 {
 			return true
 		}
+		_ = unix.Unmount(View(m.Scratch), 0) // if it stays, the copy cannot be written, either, and says so
+		return false
 	}
 	return false
 }

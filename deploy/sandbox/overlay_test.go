@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,6 +83,39 @@ func TestScratchIsAlike(t *testing.T) {
 		spec.Mounts[1] = Mount{Source: tree, Target: "/app"}
 		if direct := must(t, s, spec); direct != view || !strings.Contains(direct, "second f 644") {
 			t.Errorf("the view is\n%s\nand the tree\n%s", view, direct)
+		}
+	})
+}
+
+// TestScratchWithoutRoom: where there are too few inodes for the view, or for what is written there, that is what is
+// said. A kernel that cannot make the overlay's own folder mounts it all the same, to be read only.
+func TestScratchWithoutRoom(t *testing.T) {
+	needRoot(t)
+	scratches(t, func(t *testing.T, s *Sandbox) {
+		refused := 0
+		for inodes := 1; inodes <= 40; inodes++ {
+			spec, _ := scratched(t, s, "echo two >second; echo new >new; echo another >another")
+			small := folder(t, s, 7)
+			if err := unix.Mount("tmpfs", small, "tmpfs", 0, fmt.Sprintf("nr_inodes=%d", inodes)); err != nil {
+				t.Fatal(err)
+			}
+			spec.Mounts[1].Scratch = filepath.Join(small, "scratch")
+			spec.Watched = []string{spec.Mounts[1].Scratch}
+			r, output, err := try(t, s, spec)
+			if err := unix.Unmount(small, 0); err != nil {
+				t.Error(err)
+			}
+			switch {
+			case errors.Is(err, unix.ENOSPC):
+				refused++
+			case err != nil || r.Err() != nil && !strings.Contains(output, "No space left on device"):
+				t.Errorf("with %d inodes: %v, %v: %s", inodes, err, r, output)
+			case inodes == 40 && r.Err() != nil:
+				t.Errorf("with room: %v: %s", r, output)
+			}
+		}
+		if refused < 4 {
+			t.Errorf("refused %d times", refused)
 		}
 	})
 }
