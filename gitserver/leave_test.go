@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	gossh "golang.org/x/crypto/ssh"
+
 	"slipway/deploy"
 	"slipway/gitserver"
 	"slipway/gitserver/pktline"
@@ -313,6 +315,31 @@ func TestShutdown(t *testing.T) {
 	w.noPushLeft()
 }
 
+// waiting begins a command that goes on until its client leaves or the server stops.
+func waiting(t *testing.T, client *gossh.Client) *gossh.Session {
+	t.Helper()
+	session, err := client.NewSession()
+	must(t, err)
+	out, err := session.StdoutPipe()
+	must(t, err)
+	must(t, session.Start("wait"))
+	_, err = io.ReadFull(out, make([]byte, len("waiting\n")))
+	must(t, err)
+	return session
+}
+
+// stopsWithin fails with what it means if the server has not stopped by then.
+func (w *world) stopsWithin(limit time.Duration, otherwise string) {
+	w.Helper()
+	select {
+	case err := <-w.stopped:
+		must(w.T, err)
+		w.stopped <- nil
+	case <-time.After(limit):
+		w.Fatal(otherwise)
+	}
+}
+
 // Who was served when the server began to stop reads how that ended, to the exit status.
 func TestShutdownTellsTheEnd(t *testing.T) {
 	w := newWorld(t, "sha1")
@@ -320,13 +347,7 @@ func TestShutdownTellsTheEnd(t *testing.T) {
 	const clients = 20
 	ended := make(chan error, clients)
 	for range clients {
-		session, err := dial(t, alice).NewSession()
-		must(t, err)
-		out, err := session.StdoutPipe()
-		must(t, err)
-		must(t, session.Start("wait"))
-		_, err = io.ReadFull(out, make([]byte, len("waiting\n")))
-		must(t, err)
+		session := waiting(t, dial(t, alice))
 		go func() { ended <- session.Wait() }()
 	}
 	w.stop()
@@ -341,22 +362,10 @@ func TestShutdownTellsTheEnd(t *testing.T) {
 func TestShutdownWithADeafClient(t *testing.T) {
 	w := newWorld(t, "sha1", func(c *gitserver.Config) { c.Limits.Shutdown = time.Minute })
 	addr, cut := silentProxy(t, w.server.Addr())
-	session, err := dialAt(t, w.alice(t), addr).NewSession()
-	must(t, err)
-	out, err := session.StdoutPipe()
-	must(t, err)
-	must(t, session.Start("wait"))
-	_, err = io.ReadFull(out, make([]byte, len("waiting\n")))
-	must(t, err)
+	waiting(t, dialAt(t, w.alice(t), addr))
 	close(cut)
 	w.stop()
-	select {
-	case err := <-w.stopped:
-		must(t, err)
-		w.stopped <- nil
-	case <-time.After(20 * time.Second):
-		t.Fatal("the server does not stop")
-	}
+	w.stopsWithin(20*time.Second, "the server does not stop")
 }
 
 // A gate that does not stop does not stop the server from stopping. Git is left to end by itself.
@@ -374,13 +383,7 @@ func TestShutdownDoesNotWaitForEver(t *testing.T) {
 	within(t, 10*time.Second, "the push", entered)
 	w.stop()
 	defer close(release)
-	select {
-	case err := <-w.stopped:
-		must(t, err)
-		w.stopped <- nil
-	case <-time.After(10 * time.Second):
-		t.Fatal("the server does not stop")
-	}
+	w.stopsWithin(10*time.Second, "the server does not stop")
 }
 
 // Killed while it sends its pack: nothing stays, nobody is asked.
@@ -404,22 +407,7 @@ func TestPackCutShort(t *testing.T) {
 func TestCommandEndsWithItsClient(t *testing.T) {
 	w := newWorld(t, "sha1")
 	alice := w.alice(t)
-	client := dial(t, alice)
-	session, err := client.NewSession()
-	must(t, err)
-	stdout, err := session.StdoutPipe()
-	must(t, err)
-	must(t, session.Start("wait"))
-	b := make([]byte, 8)
-	_, err = io.ReadFull(stdout, b)
-	must(t, err)
-	must(t, session.Close())
+	must(t, waiting(t, dial(t, alice)).Close())
 	w.stop()
-	select {
-	case err := <-w.stopped:
-		must(t, err)
-		w.stopped <- nil
-	case <-time.After(5 * time.Second):
-		t.Fatal("the command goes on")
-	}
+	w.stopsWithin(5*time.Second, "the command goes on")
 }
