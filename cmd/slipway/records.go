@@ -13,6 +13,7 @@ import (
 	"slipway/deploy/audit"
 	"slipway/deploy/retention"
 	"slipway/deploy/store"
+	"slipway/gitserver/repo"
 )
 
 // The data directory and the records in it.
@@ -20,34 +21,23 @@ import (
 // withItsLog refuses a data directory whose audit log is missing: a new one would know nothing of the apps that
 // are there.
 func withItsLog(l deploy.Layout) error {
-	logs, err := filesIn(l.Audit(), ".jsonl")
-	if err != nil || len(logs) > 0 {
+	if there, err := audit.Exists(l.Audit()); there || err != nil {
 		return err
 	}
 	if err := cutOff(l); err != nil {
 		return err
 	}
-	repositories, err := filesIn(l.Repos(), ".git")
-	if err != nil || len(repositories) == 0 {
+	repos := repo.New(repo.Config{Layout: l})
+	apps, err := repos.Apps()
+	if err != nil || len(apps) == 0 {
 		return err
+	}
+	var repositories []string
+	for _, app := range apps {
+		repositories = append(repositories, filepath.Base(repos.Dir(app)))
 	}
 	return fmt.Errorf("%s has repositories (%s) and no audit log, which says what is of them in production: bring %s back, or restore a backup into another directory",
 		l, strings.Join(repositories, ", "), l.Audit())
-}
-
-// filesIn lists what is in a folder, if there is one, and has such a name.
-func filesIn(dir, suffix string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), suffix) {
-			names = append(names, e.Name())
-		}
-	}
-	return names, nil
 }
 
 // makeFolders makes the data directory. Sandboxed processes have another user id and must be able to

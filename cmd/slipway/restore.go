@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -192,8 +193,12 @@ func settleDown(staging, dir string) error {
 
 // cutOff is the error of a data directory of which a restore was killed after it had unpacked the log.
 func cutOff(l deploy.Layout) error {
-	if _, err := os.Stat(filepath.Join(string(l), stagingFolder, lastRestored)); err != nil {
-		return nil // the error says that there is nothing
+	_, err := os.Stat(filepath.Join(string(l), stagingFolder, lastRestored))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	return fmt.Errorf("%s was being restored when that was cut off: remove it, and restore the backup again", l)
 }

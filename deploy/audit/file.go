@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +31,15 @@ func isFileName(name string) bool {
 	}
 	_, err := time.Parse(dayFormat, day)
 	return err == nil
+}
+
+// Exists tells whether there is a log in dir, which need not be there itself.
+func Exists(dir string) (bool, error) {
+	names, err := fileNames(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return len(names) > 0, err
 }
 
 // fileNames lists the files of the log in their order.

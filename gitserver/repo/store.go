@@ -87,6 +87,22 @@ const (
 // Dir is the repository's folder.
 func (s *Store) Dir(app deploy.AppName) string { return s.config.Layout.Repo(app) }
 
+// Apps lists those that have a repository, whole or not.
+func (s *Store) Apps() ([]deploy.AppName, error) {
+	entries, err := os.ReadDir(s.config.Layout.Repos())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing repositories: %w", err)
+	}
+	var all []deploy.AppName
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".git")
+		if app, err := deploy.ParseAppName(name); ok && err == nil {
+			all = append(all, app)
+		}
+	}
+	return all, nil
+}
+
 // Exists tells whether app has a repository.
 func (s *Store) Exists(app deploy.AppName) bool {
 	_, err := os.Stat(filepath.Join(s.Dir(app), "HEAD"))

@@ -95,15 +95,10 @@ func (s *Store) SweepAll(ctx context.Context) error {
 		os.RemoveAll(filepath.Join(repos, tempFolder)),
 		os.RemoveAll(filepath.Join(repos, trashFolder)),
 	}
-	entries, err := os.ReadDir(repos)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		failures = append(failures, err)
-	}
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".git")
-		if app, err := deploy.ParseAppName(name); ok && err == nil {
-			failures = append(failures, s.Sweep(ctx, app))
-		}
+	apps, err := s.Apps()
+	failures = append(failures, err)
+	for _, app := range apps {
+		failures = append(failures, s.Sweep(ctx, app))
 	}
 	return errors.Join(failures...)
 }
