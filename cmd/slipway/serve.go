@@ -199,6 +199,9 @@ func (s *server) start(ctx context.Context, origin string) error {
 	if _, err := s.recorder.Record(ctx, event); err != nil {
 		return err
 	}
+	if err := s.variables.Sweep(); err != nil {
+		return err
+	}
 	s.warn(ctx)
 	apps, err := s.store.Apps(ctx)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"slipway/deploy/durable"
 )
 
 // program is the file to mount as the program inside. Where the sandbox's user cannot reach the original,
@@ -50,7 +52,7 @@ func copyProgram(original, place string, info os.FileInfo) error {
 		return err
 	}
 	defer from.Close()
-	to, err := os.OpenFile(place+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o700)
+	to, err := os.OpenFile(place+durable.NewSuffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NOFOLLOW, 0o700)
 	if err != nil {
 		return err
 	}

@@ -13,14 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newMark ends the name of a file that is to take another one's place.
-const newMark = ".new"
+// NewSuffix ends the name of a file that is to take another one's place. One that a crash has left is used
+// again by the next that is to; where none may come, whoever owns the other file removes it at the next start.
+const NewSuffix = ".new"
 
 // Replace puts content, mode 0600, in the place of the file at path. Whoever reads it finds the old or the new
 // content whole, after a power cut too, and the new one once Replace has returned. The file on the way is
 // called path.new; one that a crash has left is used again, and one that cannot be finished is removed.
 func Replace(path string, content []byte) error {
-	next := path + newMark
+	next := path + NewSuffix
 	if err := Write(next, content); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func TestReplace(t *testing.T) {
 		want(t, path, content)
 	}
 	// A crash has left a file on the way, which others may read.
-	if err := os.WriteFile(path+newMark, []byte("half of something longer"), 0o644); err != nil {
+	if err := os.WriteFile(path+NewSuffix, []byte("half of something longer"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := Replace(path, []byte("third")); err != nil {
@@ -37,7 +37,7 @@ func TestReplace(t *testing.T) {
 func TestReplaceFollowsNoLink(t *testing.T) {
 	dir := t.TempDir()
 	other, path := filepath.Join(dir, "other"), filepath.Join(dir, "state")
-	if err := errors.Join(os.WriteFile(other, []byte("other"), 0o600), os.Symlink(other, path+newMark)); err != nil {
+	if err := errors.Join(os.WriteFile(other, []byte("other"), 0o600), os.Symlink(other, path+NewSuffix)); err != nil {
 		t.Fatal(err)
 	}
 	if err := Replace(path, []byte("mine")); !errors.Is(err, unix.ELOOP) {
@@ -58,7 +58,7 @@ func TestReplaceWithoutRoom(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	want(t, path, "old")
-	if _, err := os.Lstat(path + newMark); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(path + NewSuffix); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the file on the way: %v", err)
 	}
 }

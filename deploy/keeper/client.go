@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -88,10 +89,27 @@ func (c *Client) do(ctx context.Context, o order) (Status, error) {
 		return a.Status, nil
 	case ctx.Err() != nil:
 		return Status{}, fmt.Errorf("keeper of %s, %s: %w", c.dir, o.Do, ctx.Err())
-	case !c.id.Alive():
+	case !c.id.Alive() || brokeOff(err) && c.dies(ctx):
 		return Status{}, fmt.Errorf("keeper of %s, %s: %w", c.dir, o.Do, ErrGone)
 	}
 	return Status{}, fmt.Errorf("keeper of %s, %s: %w", c.dir, o.Do, err)
+}
+
+// brokeOff tells whether nobody listened, or hung up without an answer. A keeper that lives answers.
+func brokeOff(err error) bool {
+	for _, e := range []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNREFUSED, syscall.ENOENT} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// dies tells whether the keeper ends soon: the connections of one that was killed end before itself.
+func (c *Client) dies(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, dying)
+	defer cancel()
+	return poll(ctx, func() bool { return !c.id.Alive() }) == nil
 }
 
 func (c *Client) exchange(ctx context.Context, o order, a *answer) error {

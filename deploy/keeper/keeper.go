@@ -128,8 +128,8 @@ func takeFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// dying is how long a killed keeper may hold its folder: its threads do not end all at once, and the
-// last of them gives the lock back.
+// dying is how long a killed keeper may still be there and hold its folder: its threads do not end all at once,
+// and the last of them gives the lock back.
 const dying = 5 * time.Second
 
 func flockFolder(f *os.File, dir string) error {

@@ -2,10 +2,12 @@ package keeper_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -30,6 +32,8 @@ func TestMain(m *testing.M) {
 			keep(os.Args[1] == "try", os.Args[2], os.Args[3:])
 		case "late":
 			late(os.Args[2])
+		case "dying":
+			dies(os.Args[2])
 		case "parent":
 			parent(os.Args[2], os.Args[3:])
 		}
@@ -69,6 +73,33 @@ func late(dir string) {
 		panic(err)
 	}
 	<-time.After(lifetime)
+	os.Exit(0)
+}
+
+// dies is a keeper that was killed, and that the kernel has taken its connections from and not yet its place among
+// the processes.
+func dies(dir string) {
+	self, err := keeper.Identify(os.Getpid())
+	if err != nil {
+		panic(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, "keeper.sock"))
+	if err != nil {
+		panic(err)
+	}
+	b, err := json.Marshal(keeper.Status{Keeper: self})
+	if err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "state.json"), b, 0o600); err != nil {
+		panic(err)
+	}
+	conn, err := l.Accept()
+	if err != nil {
+		panic(err)
+	}
+	conn.Close()
+	<-time.After(300 * time.Millisecond)
 	os.Exit(0)
 }
 
@@ -209,6 +240,26 @@ func TestStory(t *testing.T) {
 	}
 }
 
+// Whoever asks a keeper that is just dying hears that it has gone, and not how its connection ended.
+func TestAskingTheDying(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "dying", dir)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	var c *keeper.Client
+	eventually(t, "the keeper", func() (found bool) {
+		var err error
+		c, err = keeper.Connect(dir)
+		return err == nil
+	})
+	if _, err := c.Status(t.Context()); !errors.Is(err, keeper.ErrGone) {
+		t.Errorf("Status: %v", err)
+	}
+}
+
 func TestKilledKeeperTakesItsChildAlong(t *testing.T) {
 	dir := t.TempDir()
 	c := spawn(t, "keep", dir, "sleep", "1000")
@@ -217,7 +268,6 @@ func TestKilledKeeperTakesItsChildAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the child's end", func() bool { return !first.Child.Alive() })
-	eventually(t, "the keeper's end", func() bool { return !first.Keeper.Alive() }) // its threads do not end at once
 	if _, err := c.Status(t.Context()); !errors.Is(err, keeper.ErrGone) {
 		t.Errorf("Status: %v", err)
 	}

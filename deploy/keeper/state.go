@@ -67,10 +67,10 @@ func writeStatus(dir string, s Status) error {
 		return fmt.Errorf("writing the keeper's state: %w", err)
 	}
 	path := filepath.Join(dir, stateFile)
-	if err := os.WriteFile(path+".new", append(b, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(path+durable.NewSuffix, append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("writing the keeper's state: %w", err)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := os.Rename(path+durable.NewSuffix, path); err != nil {
 		return fmt.Errorf("writing the keeper's state: %w", err)
 	}
 	return nil

@@ -60,7 +60,7 @@ var shop = deploy.App{Name: "shop", ID: 1, GatedRef: "refs/heads/main"}
 
 func newWorld(t *testing.T) *world {
 	w := &world{
-		t: t, layout: deploy.Layout(t.TempDir()), rows: map[deploy.Number]*deploy.Deployment{},
+		t: t, layout: deploy.Layout(newFolder(t)), rows: map[deploy.Number]*deploy.Deployment{},
 		started: map[deploy.Number]bool{}, fail: map[string]error{}, during: map[string]func(){},
 		verdict: deploy.WatchResult{Pass: true}, died: make(chan struct{}), killed: new(sync.Once),
 	}
@@ -72,6 +72,25 @@ func newWorld(t *testing.T) *world {
 	}
 	w.state.Target = deploy.Target{App: "shop", Environment: deploy.Production}
 	return w
+}
+
+// newFolder makes a folder that goes with the test. What was killed goes on until its next step, and may write
+// there until then, so removing it is tried again.
+func newFolder(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "pipeline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := os.RemoveAll(dir)
+		for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); err = os.RemoveAll(dir) {
+			<-time.After(time.Millisecond)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // process is a running server; one of an older generation was killed, whatever it still tries.

@@ -193,7 +193,7 @@ func (d directories) MarkCurrent(app deploy.AppName, n deploy.Number) error {
 	if now, err := os.Readlink(link); err == nil && now == to {
 		return nil
 	}
-	next := link + ".new"
+	next := link + durable.NewSuffix
 	_ = os.Remove(next) // a crash may have left it
 	if err := os.Symlink(to, next); err != nil {
 		return fmt.Errorf("marking the current release: %w", err)
@@ -239,8 +239,8 @@ func (d directories) prune(app deploy.AppName, keep []deploy.Number, keepN int, 
 	return d.removePlans(app, keep)
 }
 
-// sweep removes what crashes left: work trees and plans of deployments that are not to be kept, and
-// releases that were being removed.
+// sweep removes what crashes left: work trees and plans of deployments that are not to be kept, releases
+// that were being removed, and files that were to take another one's place. Nothing else may be at work there.
 func (d directories) sweep(app deploy.AppName, keep []deploy.Number) error {
 	var errs []error
 	work := filepath.Dir(d.layout.Work(app, 1))
@@ -253,6 +253,14 @@ func (d directories) sweep(app deploy.AppName, keep []deploy.Number) error {
 		if strings.HasSuffix(e.Name(), removing) {
 			errs = append(errs, removeAll(filepath.Join(d.layout.Releases(app), e.Name())))
 		}
+	}
+	for _, e := range list(d.layout.Instances(app)) {
+		if strings.HasSuffix(e.Name(), durable.NewSuffix) && !e.IsDir() {
+			errs = append(errs, os.Remove(filepath.Join(d.layout.Instances(app), e.Name())))
+		}
+	}
+	if err := os.Remove(d.layout.Current(app) + durable.NewSuffix); !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, d.removePlans(app, keep))...)
 }

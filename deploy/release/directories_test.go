@@ -115,13 +115,21 @@ func TestSweep(t *testing.T) {
 	if err := os.MkdirAll(torn, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	unfinished := []string{ // crashes before files took their places
+		b.planPath("shop", 7) + ".new", b.planPath("shop", 1) + ".new", b.quietPath("shop") + ".new", b.layout.Current("shop") + ".new",
+	}
+	for _, path := range unfinished {
+		if err := os.Symlink("half", path); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := b.Sweep(t.Context(), b.target, 1, 4); err != nil {
 		t.Fatal(err)
 	}
 	if get(one, "/") == "" || get(two, "/") != "" {
 		t.Error("the wrong instances were ended")
 	}
-	for _, gone := range []string{b.layout.Work("shop", 3), half, torn} {
+	for _, gone := range append(unfinished, b.layout.Work("shop", 3), half, torn) {
 		if _, err := os.Lstat(gone); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", gone, err)
 		}

@@ -73,8 +73,8 @@ func syncEntry(root *os.Root, name string) error {
 // replaceFile writes a file, mode 0600, in one step, so that whoever reads it finds the old or the new
 // one whole.
 func replaceFile(path string, b []byte) error {
-	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
+	if err := os.WriteFile(path+durable.NewSuffix, b, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	return os.Rename(path+durable.NewSuffix, path)
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"slipway/deploy"
+	"slipway/deploy/durable"
 )
 
 // Slices of a reserve.
@@ -96,7 +97,7 @@ func makeSlice(path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path+durable.NewSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func makeSlice(path string) error {
 		_, err = f.Write(make([]byte, sliceSize))
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(path+".new", path)
+		err = os.Rename(path+durable.NewSuffix, path)
 	}
 	if err != nil {
 		_ = os.Remove(path + ".new")

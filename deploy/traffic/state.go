@@ -30,7 +30,7 @@ func writeState(path string, routes []Route) error {
 // removeState makes sure that no stale table is found at path. A directory on a full disk can still
 // lose an entry.
 func removeState(path string) {
-	_ = os.Remove(path + ".new") // what cannot be removed is not there, or overruled by the server
+	_ = os.Remove(path + durable.NewSuffix) // what cannot be removed is not there, or overruled by the server
 	_ = os.Remove(path)
 }
 

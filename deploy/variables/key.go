@@ -102,7 +102,7 @@ func (s *Store) makeKey() error {
 	}
 	var b bytes.Buffer
 	b.WriteString(keyHeader + hex.EncodeToString(k.secret[:]) + "\n")
-	next := path + ".new"
+	next := path + durable.NewSuffix
 	_ = os.Remove(next) // a crash may have left it, as another name of a key
 	if err := durable.Write(next, b.Bytes()); err != nil {
 		return err

@@ -93,13 +93,13 @@ func (s *Store) Change(ctx context.Context, app deploy.AppName, edit func(deploy
 		return err
 	}
 	path := s.layout.Env(app)
-	if err := durable.Write(path+".new", b); err != nil {
+	if err := durable.Write(path+durable.NewSuffix, b); err != nil {
 		return fmt.Errorf("writing the variables of %s: %w", app, err)
 	}
 	if err := record(ctx); err != nil {
-		return errors.Join(err, os.Remove(path+".new"))
+		return errors.Join(err, os.Remove(path+durable.NewSuffix))
 	}
-	err = os.Rename(path+".new", path)
+	err = os.Rename(path+durable.NewSuffix, path)
 	if err == nil {
 		err = durable.Sync(filepath.Dir(path))
 	}
@@ -204,20 +204,48 @@ func (s *Store) Check(ctx context.Context) error {
 	return errors.Join(unreadable...)
 }
 
+// Sweep removes what a killed server has left of changes that it did not finish: variables, and another name of
+// the key. Nobody may change anything meanwhile.
+func (s *Store) Sweep() error {
+	apps, err := s.apps()
+	paths := []string{s.layout.SecretKey()}
+	for _, app := range apps {
+		paths = append(paths, s.layout.Env(app))
+	}
+	for _, path := range paths {
+		if e := os.Remove(path + durable.NewSuffix); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, fmt.Errorf("removing what was left of a change: %w", e))
+		}
+	}
+	return err
+}
+
 // files lists the files of all apps' variables.
 func (s *Store) files() ([]string, error) {
-	// Not by filepath.Glob, to which a data directory's name could be a pattern.
-	apps := filepath.Dir(s.layout.App("x"))
-	entries, err := os.ReadDir(apps)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("listing apps: %w", err)
+	apps, err := s.apps()
+	if err != nil {
+		return nil, err
 	}
 	var found []string
-	for _, e := range entries {
-		path := s.layout.Env(deploy.AppName(e.Name()))
+	for _, app := range apps {
+		path := s.layout.Env(app)
 		if _, err := os.Lstat(path); err == nil {
 			found = append(found, path)
 		}
+	}
+	return found, nil
+}
+
+// apps lists the apps that have a folder.
+func (s *Store) apps() ([]deploy.AppName, error) {
+	// Not by filepath.Glob, to which a data directory's name could be a pattern.
+	entries, err := os.ReadDir(filepath.Dir(s.layout.App("x")))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing apps: %w", err)
+	}
+	var found []deploy.AppName
+	for _, e := range entries {
+		found = append(found, deploy.AppName(e.Name()))
 	}
 	return found, nil
 }

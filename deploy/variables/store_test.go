@@ -282,6 +282,30 @@ func TestChange(t *testing.T) {
 	}
 }
 
+// A server was killed while it made the key, and while it changed variables.
+func TestSweep(t *testing.T) {
+	s, l := newStore(t)
+	if err := s.Sweep(); err != nil {
+		t.Errorf("where nothing is: %v", err)
+	}
+	put(t, s, "shop", deploy.Variable{Name: "A", Value: "one"})
+	left := []string{l.Env("shop") + ".new", l.SecretKey() + ".new"}
+	if err := errors.Join(os.WriteFile(left[0], []byte("half"), 0o600), os.Link(l.SecretKey(), left[1])); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range left {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if got := read(t, s, "shop"); got["A"] != "one" {
+		t.Errorf("now %v", got)
+	}
+}
+
 // Changes at the same time lose nothing, and the first ones agree on one key.
 func TestAtTheSameTime(t *testing.T) {
 	s, l := newStore(t)
