@@ -14,6 +14,7 @@ import (
 	"github.com/gliderlabs/ssh"
 
 	"slipway/deploy"
+	"slipway/deploy/sockets"
 	"slipway/gitserver/hook"
 	"slipway/gitserver/repo"
 )
@@ -197,13 +198,15 @@ func (s *Server) serve(ctx context.Context, key ssh.Signer, listener net.Listene
 	var work sync.WaitGroup
 	hooks, stopHooks := context.WithCancel(context.WithoutCancel(ctx))
 	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	counting, stopCounting := context.WithCancel(context.WithoutCancel(ctx))
 	var counted sync.WaitGroup
 	counted.Go(func() { s.failures.Run(counting, s.recordFailure) })
 	work.Go(func() { failed <- calls.Serve(hooks, s.serveHook) })
 	server := s.sshServer(key)
-	work.Go(func() { s.accept(base, listener, server) })
+	work.Go(func() {
+		failed <- sockets.Accept(base, listener, s.logger, func(conn net.Conn) { s.receive(base, conn, server) })
+	})
 
 	var err error
 	select {
@@ -211,7 +214,7 @@ func (s *Server) serve(ctx context.Context, key ssh.Signer, listener net.Listene
 	case err = <-failed:
 	}
 	end(errShutdown)
-	listener.Close()
+	listener.Close() // before anybody is asked to leave
 	s.drain()
 	server.Close()
 	stopHooks()
@@ -228,38 +231,20 @@ var (
 	errClientStalled = errors.New("the client does not read any more")
 )
 
-// accept takes connections until the listener is closed.
-func (s *Server) accept(ctx context.Context, listener net.Listener, server *ssh.Server) {
-	for {
-		conn, err := listener.Accept()
-		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				conn.Close()
-			}
-			return
-		case err != nil:
-			// Too many open files, or a client that has left again: neither ends a server.
-			s.logger.Warn("accepting a connection", "error", err)
-			select {
-			case <-time.After(100 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		c := newConnection(ctx, s, conn)
-		evicted, ok := s.guests.enter(c, s.config.Limits)
-		if evicted != nil {
-			s.logger.Debug("let a stranger go: too many", "ip", evicted.ip) // a flood, so not louder
-			evicted.Close()
-		}
-		if !ok {
-			s.logger.Debug("refused a connection: too many", "ip", c.ip) // a flood, so not louder
-			conn.Close()
-			continue
-		}
-		go c.serve(server)
+// receive serves a connection, if there is room for it.
+func (s *Server) receive(ctx context.Context, conn net.Conn, server *ssh.Server) {
+	c := newConnection(ctx, s, conn)
+	evicted, ok := s.guests.enter(c, s.config.Limits)
+	if evicted != nil {
+		s.logger.Debug("let a stranger go: too many", "ip", evicted.ip) // a flood, so not louder
+		evicted.Close()
 	}
+	if !ok {
+		s.logger.Debug("refused a connection: too many", "ip", c.ip) // a flood, so not louder
+		conn.Close()
+		return
+	}
+	go c.serve(server)
 }
 
 // enterSession counts a session, unless the server is shutting down.

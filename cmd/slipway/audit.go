@@ -16,8 +16,8 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/audit"
+	"slipway/deploy/sockets"
 	"slipway/deploy/store"
-	"slipway/deploy/unixsocket"
 )
 
 // auditCommand reads the audit log's files itself, whether a server runs or not: what is asked is whether
@@ -178,7 +178,7 @@ func verifiedEvent(r audit.Report, known int) deploy.Event {
 
 // serverHead asks a running server where its log ends, which it knows without the files.
 func serverHead(ctx context.Context, l deploy.Layout) (audit.Head, bool) {
-	conn, err := unixsocket.Dial(ctx, l.Socket())
+	conn, err := sockets.Dial(ctx, l.Socket())
 	if err != nil {
 		return audit.Head{}, false
 	}

@@ -20,7 +20,7 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/audit"
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 	"slipway/gitserver"
 )
 
@@ -55,7 +55,7 @@ type commandSocket struct {
 // listenControl opens the socket. A socket that a dead server left is replaced; the audit log's lock,
 // taken before, sees to it that no living one is.
 func listenControl(path string, c *commands, logger *slog.Logger) (*commandSocket, error) {
-	l, err := unixsocket.Listen(path)
+	l, err := sockets.Listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("listening for commands: %w", err)
 	}
@@ -64,27 +64,15 @@ func listenControl(path string, c *commands, logger *slog.Logger) (*commandSocke
 
 // Run answers until ctx ends, and waits for the commands that run then.
 func (c *commandSocket) Run(ctx context.Context) error {
-	defer context.AfterFunc(ctx, func() { _ = c.listener.Close() })()
 	var serving sync.WaitGroup
 	defer serving.Wait()
-	for {
-		conn, err := c.listener.Accept()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("accepting a command: %w", err)
-		case err != nil:
-			// Too many open files, say, which passes.
-			c.logger.Warn("accepting a command", "error", err)
-			select {
-			case <-time.After(100 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			continue
-		}
+	err := sockets.Accept(ctx, c.listener, c.logger, func(conn net.Conn) {
 		serving.Go(func() { c.serve(ctx, conn) })
+	})
+	if err != nil {
+		return fmt.Errorf("accepting a command: %w", err)
 	}
+	return nil
 }
 
 func (c *commandSocket) serve(ctx context.Context, conn net.Conn) {
@@ -177,7 +165,7 @@ func remoteCommand(ctx context.Context, data string, args []string, std stdio) e
 		return err
 	}
 	path := deploy.Layout(dir).Socket()
-	conn, err := unixsocket.Dial(ctx, path)
+	conn, err := sockets.Dial(ctx, path)
 	if err != nil {
 		return unreachable(dir, err)
 	}

@@ -17,8 +17,8 @@ import (
 	"slipway/deploy/control"
 	"slipway/deploy/release"
 	"slipway/deploy/sandbox"
+	"slipway/deploy/sockets"
 	"slipway/deploy/traffic"
-	"slipway/deploy/unixsocket"
 	"slipway/gitserver/repo"
 )
 
@@ -84,7 +84,7 @@ func doctorCommand(ctx context.Context, data string, args []string, std stdio) e
 	if err != nil {
 		return err
 	}
-	if conn, err := unixsocket.Dial(ctx, deploy.Layout(path).Socket()); err == nil {
+	if conn, err := sockets.Dial(ctx, deploy.Layout(path).Socket()); err == nil {
 		conn.Close()
 		return remoteCommand(ctx, path, []string{"doctor"}, std)
 	}

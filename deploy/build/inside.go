@@ -1,12 +1,14 @@
 package build
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"os"
@@ -16,7 +18,7 @@ import (
 
 	"slipway/deploy"
 	"slipway/deploy/build/inner"
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 )
 
 // Where things of ours are inside the sandbox.
@@ -110,7 +112,7 @@ func (a *attempt) innerArgv() []string {
 // openReport listens for what the program inside has to say.
 func (a *attempt) openReport() error {
 	socket := filepath.Join(a.private, "report.sock")
-	r, err := listenReport(socket)
+	r, err := listenReport(socket, a.config.Logger)
 	if err != nil {
 		return err
 	}
@@ -124,6 +126,7 @@ func (a *attempt) openReport() error {
 // reportListener takes the report from inside.
 type reportListener struct {
 	listener net.Listener
+	logger   *slog.Logger
 	done     chan struct{}
 	report   inner.Report
 }
@@ -134,12 +137,12 @@ const (
 	reportTimeout = 2 * time.Second
 )
 
-func listenReport(socket string) (*reportListener, error) {
-	l, err := unixsocket.Listen(socket)
+func listenReport(socket string, logger *slog.Logger) (*reportListener, error) {
+	l, err := sockets.Listen(socket)
 	if err != nil {
 		return nil, fmt.Errorf("listening for the program inside: %w", err)
 	}
-	r := &reportListener{listener: l, done: make(chan struct{})}
+	r := &reportListener{listener: l, logger: logger, done: make(chan struct{})}
 	go r.take()
 	return r, nil
 }
@@ -147,18 +150,14 @@ func listenReport(socket string) (*reportListener, error) {
 // take keeps the last report that came.
 func (r *reportListener) take() {
 	defer close(r.done)
-	for {
-		conn, err := r.listener.Accept()
-		if err != nil {
-			return
-		}
+	_ = sockets.Accept(context.Background(), r.listener, r.logger, func(conn net.Conn) {
 		_ = conn.SetDeadline(time.Now().Add(reportTimeout))
 		var said inner.Report
 		if err := json.NewDecoder(io.LimitReader(conn, maxReport)).Decode(&said); err == nil {
 			r.report = said
 		}
 		conn.Close() // tells the program that it was read
-	}
+	}) // until wait
 }
 
 // wait returns the report, zero if none came. The step has to have ended.

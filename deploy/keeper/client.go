@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 )
 
 // ErrGone says that no keeper runs in the folder. [ReadStatus] tells what the last one knew.
@@ -138,7 +138,7 @@ func (c *Client) dial(ctx context.Context) (*net.UnixConn, error) {
 	if !c.id.Alive() {
 		return nil, ErrGone
 	}
-	conn, err := unixsocket.Dial(ctx, filepath.Join(c.dir, socketFile))
+	conn, err := sockets.Dial(ctx, filepath.Join(c.dir, socketFile))
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 )
 
 // The socket speaks lines of JSON: one order, one answer, and the connection ends.
@@ -43,7 +42,7 @@ type server struct {
 // listen opens the socket, in place of one that a dead keeper left, and records who listens.
 func (k *keeper) listen() (*server, error) {
 	path := filepath.Join(k.cfg.Dir, socketFile)
-	l, err := unixsocket.Listen(path)
+	l, err := sockets.Listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
@@ -57,21 +56,12 @@ func (k *keeper) listen() (*server, error) {
 }
 
 func (s *server) accept() {
-	for {
-		conn, err := s.listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil { // too many open files, on a machine where everybody has too many
-			s.keeper.cfg.Logger.Warn("taking a connection", "err", err)
-			<-time.After(100 * time.Millisecond)
-			continue
-		}
+	_ = sockets.Accept(context.Background(), s.listener, s.keeper.cfg.Logger, func(conn net.Conn) {
 		s.open.Go(func() {
 			defer conn.Close()
 			s.serve(conn)
 		})
-	}
+	}) // until close
 }
 
 func (s *server) serve(conn net.Conn) {

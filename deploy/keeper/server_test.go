@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 )
 
 // A person with nc can speak with the socket; nonsense is answered, not obeyed.
@@ -27,7 +27,7 @@ func TestOrdersByHand(t *testing.T) {
 		strings.Repeat("x", 2*orderLimit): "",
 	} {
 		var got string
-		conn, err := unixsocket.Dial(t.Context(), filepath.Join(k.cfg.Dir, socketFile))
+		conn, err := sockets.Dial(t.Context(), filepath.Join(k.cfg.Dir, socketFile))
 		if err == nil {
 			conn.Write([]byte(order + "\n"))
 			got, _ = bufio.NewReader(conn).ReadString('\n')

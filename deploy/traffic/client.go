@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"slipway/deploy"
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 )
 
 // Client speaks to the router behind a control socket. Its methods are safe for concurrent use. While
@@ -46,7 +46,7 @@ func newClient(socket string, patience time.Duration) *Client {
 			// The router behind the name may be another one by the next call.
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return unixsocket.Dial(ctx, socket)
+				return sockets.Dial(ctx, socket)
 			},
 		}},
 	}

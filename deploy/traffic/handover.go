@@ -12,7 +12,7 @@ import (
 	"os"
 	"time"
 
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 )
 
 // How a router hands over to another one, over the control socket:
@@ -47,7 +47,7 @@ type handover struct {
 
 // askHandover asks the router at socket to hand over.
 func askHandover(ctx context.Context, socket, id string) (*handover, error) {
-	conn, err := unixsocket.Dial(ctx, socket)
+	conn, err := sockets.Dial(ctx, socket)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func hijack(w http.ResponseWriter) (*net.UnixConn, error) {
 
 // borrowListener returns a descriptor of the listening socket of the router at socket.
 func borrowListener(ctx context.Context, socket string) (*os.File, error) {
-	conn, err := unixsocket.Dial(ctx, socket)
+	conn, err := sockets.Dial(ctx, socket)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 )
 
 // controlSocket is a listening unix socket that moves: it is bound under a passing name, becomes the
@@ -30,7 +30,7 @@ const (
 )
 
 func listenSocket(path string) (*controlSocket, error) {
-	l, err := unixsocket.Listen(path)
+	l, err := sockets.Listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the control socket: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 )
 
 // SupervisorConfig is what a supervisor needs. All but Env, Version and Logger are required.
@@ -177,7 +177,7 @@ func (s *Supervisor) tell(ctx context.Context) {
 
 // killSilent ends a router that is there and does not answer.
 func (s *Supervisor) killSilent(ctx context.Context) {
-	conn, err := unixsocket.Dial(ctx, s.config.Client.socket)
+	conn, err := sockets.Dial(ctx, s.config.Client.socket)
 	if err != nil {
 		return
 	}

@@ -2,17 +2,15 @@ package hook
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 )
 
 // socketName is the socket's name in the hooks folder; cmd/slipway-hook knows it too.
@@ -68,7 +66,7 @@ func install(path string, program []byte) error {
 // server left is replaced.
 func Listen(dir string, logger *slog.Logger) (*Listener, error) {
 	temporary := filepath.Join(dir, socketName+newMark)
-	l, err := unixsocket.Listen(temporary)
+	l, err := sockets.Listen(temporary)
 	if err != nil {
 		return nil, fmt.Errorf("opening the hooks' socket: %w", err)
 	}
@@ -87,27 +85,11 @@ func (l *Listener) Close() error { return l.unix.Close() }
 // handlers that have not returned by then: git waits for them, and whoever started git knows when it
 // has ended.
 func (l *Listener) Serve(ctx context.Context, handle Handler) error {
-	stop := context.AfterFunc(ctx, func() { l.unix.Close() })
-	defer stop()
-	defer l.unix.Close()
-	for {
-		conn, err := l.unix.AcceptUnix()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("accepting a hook's connection: %w", err)
-		case err != nil:
-			// Too many open files, say, which passes.
-			l.logger.Warn("accepting a hook's connection", "error", err)
-			select {
-			case <-time.After(100 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			continue
-		}
-		go l.serve(ctx, conn, handle)
+	err := sockets.Accept(ctx, l.unix, l.logger, func(conn net.Conn) { go l.serve(ctx, conn.(*net.UnixConn), handle) })
+	if err != nil {
+		return fmt.Errorf("accepting a hook's connection: %w", err)
 	}
+	return nil
 }
 
 func (l *Listener) serve(ctx context.Context, conn *net.UnixConn, handle Handler) {

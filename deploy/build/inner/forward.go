@@ -1,26 +1,32 @@
 package inner
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
+
+	"slipway/deploy/sockets"
 )
 
 // forwarder passes connections to a loopback address on to the egress proxy's unix socket.
 type forwarder struct {
 	listener net.Listener
 	socket   string
+	logger   *slog.Logger
 	done     sync.WaitGroup
 }
 
-// listen starts forwarding from a free port of the loopback.
-func listen(socket string) (*forwarder, error) {
+// listen starts forwarding from a free port of the loopback. What keeps it from taking connections in is said
+// to log.
+func listen(socket string, log io.Writer) (*forwarder, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening for the egress proxy: %w", err)
 	}
-	f := &forwarder{listener: l, socket: socket}
+	f := &forwarder{listener: l, socket: socket, logger: slog.New(slog.NewTextHandler(log, nil))}
 	f.done.Go(f.accept)
 	return f, nil
 }
@@ -35,13 +41,7 @@ func (f *forwarder) Close() {
 }
 
 func (f *forwarder) accept() {
-	for {
-		conn, err := f.listener.Accept()
-		if err != nil {
-			return
-		}
-		go f.pass(conn)
-	}
+	_ = sockets.Accept(context.Background(), f.listener, f.logger, func(conn net.Conn) { go f.pass(conn) }) // until Close
 }
 
 // pass carries bytes both ways and hands on each side's half close.

@@ -60,7 +60,7 @@ type session struct {
 // run does all of the plan, in order. An error is a fault of the program, not of the script.
 func (s *session) run(ctx context.Context, argv []string) (int, error) {
 	if s.plan.Egress != "" {
-		f, err := listen(s.plan.Egress)
+		f, err := listen(s.plan.Egress, s.err)
 		if err != nil {
 			return 0, err
 		}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/elazarl/goproxy"
 
-	"slipway/deploy/unixsocket"
+	"slipway/deploy/sockets"
 )
 
 const (
@@ -86,7 +86,7 @@ func (p *Proxy) Listen(path string, allow []string, log io.Writer) (io.Closer, e
 
 // listen opens a socket that everybody may use who can reach it.
 func listen(path string) (*net.UnixListener, error) {
-	listener, err := unixsocket.Listen(path)
+	listener, err := sockets.Listen(path)
 	if err != nil {
 		return nil, err
 	}

@@ -1,16 +1,19 @@
-// Package unixsocket dials and listens on unix sockets by paths of any length. A socket's address has
-// room for 107 bytes (unix(7)), and a data directory may lie deeper than that; such a socket is
-// reached through a descriptor of its folder. It knows nothing of who speaks over the socket.
-package unixsocket
+// Package sockets dials and listens on unix sockets by paths of any length, and takes connections in from
+// listeners of all kinds. A unix socket's address has room for 107 bytes (unix(7)), and a data directory may lie
+// deeper than that; such a socket is reached through a descriptor of its folder. It knows nothing of who speaks
+// over the socket.
+package sockets
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Dial connects to the socket at path.
@@ -48,6 +51,36 @@ func Listen(path string) (*net.UnixListener, error) {
 		_ = listener.Close()
 	}
 	return listener, err
+}
+
+// pause is how long nothing is taken in after that has failed.
+const pause = 100 * time.Millisecond
+
+// Accept gives each connection that comes to handle, one after the other, until ctx ends; then it closes the
+// listener and returns nil. A want of descriptors, and a client that has left again, are said to logger and do not
+// end it. It fails with [net.ErrClosed] where somebody else has closed the listener.
+func Accept(ctx context.Context, l net.Listener, logger *slog.Logger, handle func(net.Conn)) error {
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	for {
+		conn, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil:
+			logger.Warn("accepting a connection", "at", l.Addr().String(), "error", err)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		handle(conn)
+	}
 }
 
 // Through calls do with a name for path that fits into a socket's address, and that is good while do
