@@ -199,7 +199,7 @@ func (s *server) start(ctx context.Context, origin string) error {
 	if _, err := s.recorder.Record(ctx, event); err != nil {
 		return err
 	}
-	if err := s.variables.Sweep(); err != nil {
+	if err := errors.Join(s.variables.Sweep(), s.sandbox.EndTrials(ctx)); err != nil {
 		return err
 	}
 	s.warn(ctx)

@@ -16,8 +16,12 @@ import (
 // needed is the oldest bubblewrap that knows --disable-userns.
 const needed = "0.8.0"
 
-// trialTime is how long the trial of Check may take.
-const trialTime = 20 * time.Second
+const (
+	// trialTime is how long the trial of Check may take.
+	trialTime = 20 * time.Second
+	// trialPrefix begins the names of trials.
+	trialPrefix = "check-"
+)
 
 // Check tells whether sandboxes can be had, by running one: its error says what is missing and, on the
 // following lines, how to mend it. What cannot be limited on this host is no error; it is logged as a
@@ -34,7 +38,7 @@ func (s *Sandbox) Check(ctx context.Context) error {
 	var output bytes.Buffer
 	process, err := s.Start(ctx, Spec{
 		// Several can be made at a time, and each needs a name of its own.
-		Name: "check-" + strings.ToLower(rand.Text()[:12]), Argv: []string{"/bin/sh", "-c", "echo ok"}, Dir: "/",
+		Name: trialPrefix + strings.ToLower(rand.Text()[:12]), Argv: []string{"/bin/sh", "-c", "echo ok"}, Dir: "/",
 		Env:    []string{"PATH=/usr/local/bin:/usr/bin:/bin"},
 		Limits: Limits{Memory: 256 << 20, Processes: 32, CPU: 1, Time: trialTime},
 	}, Stdio{Out: &output, Err: &output})
@@ -53,6 +57,22 @@ func (s *Sandbox) Check(ctx context.Context) error {
 		return fmt.Errorf("trying the sandbox: it printed %.200q, not ok", output.String())
 	}
 	return nil
+}
+
+// EndTrials ends what a process that was killed has left of its trials, and those that another one makes just
+// now: it is for a server that starts.
+func (s *Sandbox) EndTrials(ctx context.Context) error {
+	names, err := s.Names()
+	if err != nil {
+		return fmt.Errorf("listing sandboxes: %w", err)
+	}
+	var errs []error
+	for _, name := range names {
+		if strings.HasPrefix(name, trialPrefix) {
+			errs = append(errs, s.KillAll(ctx, name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Weaknesses lists, as sentences, what this host does not let a sandbox limit.

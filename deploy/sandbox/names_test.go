@@ -107,6 +107,30 @@ func TestStarterDies(t *testing.T) {
 	must(t, s, inside) // the name is free again
 }
 
+// TestEndTrials: what a server was killed in the middle of trying is ended by the next one, and nothing else.
+func TestEndTrials(t *testing.T) {
+	for _, root := range []string{"", NoCgroups} {
+		t.Run("cgroups="+root, func(t *testing.T) {
+			s := New(Config{Group: testGroup(), CgroupRoot: root})
+			trial, other := shell("echo ready; sleep 7.6543"), shell("echo ready; sleep 60")
+			trial.Name = trialPrefix + trial.Name
+			started(t, s, t.Context(), other)
+			server := otherServer(t, trial, root)
+			if err := s.EndTrials(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if u, err := s.Usage(trial.Name); err != nil || len(u.PIDs) > 0 {
+				t.Fatalf("the trial: %+v, %v", u, err)
+			}
+			server.Wait() // its own command line holds the marker
+			gone(t, s, trial.Name, "7.6543")
+			if u, err := s.Usage(other.Name); err != nil || len(u.PIDs) == 0 {
+				t.Errorf("the other sandbox: %+v, %v", u, err)
+			}
+		})
+	}
+}
+
 // TestHalfACgroup: with v1 a cgroup is several folders, and its starter can be killed between two of them. What there
 // is then is found by its name, and removed.
 func TestHalfACgroup(t *testing.T) {
