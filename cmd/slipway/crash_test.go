@@ -13,15 +13,16 @@ import (
 	"time"
 )
 
-// TestKilledAtEveryInstant runs the server as its users do and kills it before and after every record
-// and every effect, during pushes of all kinds and during the recovery; and at the same instants its
-// router, a keeper, an instance, all of them at once, or the power. Besides, a power cut takes what it can
-// of a release that is being made (crash_unsynced_test.go). Each time the server starts again, and then
-// everything has to agree (crash_agree_test.go), the next push to work, and the visitors not to have noticed.
+// TestKilledAtEveryInstant runs the server as its users do and kills it before and after every record, every
+// effect and every change to the names of a file system (crash_changes_test.go), during pushes of all kinds and
+// during the recovery; and at the same instants its router, a keeper, an instance, all of them at once, or the
+// power. Besides, a power cut takes what it can of a release that is being made (crash_unsynced_test.go). Each
+// time the server starts again, and then everything has to agree (crash_agree_test.go), the next push to work,
+// and the visitors not to have noticed.
 //
-// The instants are found by running: a first push of each kind counts them. All of them would take half
-// an hour, so make test takes a sample, in which each kind of push and each victim appears, and another
-// one each time. make crash N=2000 takes each instant once with the server killed, and then any with any
+// The instants are found by running: a first push of each kind counts them. All of them would take two
+// hours, so make test takes a sample, in which each kind of push and each victim appears, and another
+// one each time. make crash N=6000 takes each instant once with the server killed, and then any with any
 // victim. A seed that is given again gives the same sample.
 func TestKilledAtEveryInstant(t *testing.T) {
 	t.Parallel()
@@ -67,7 +68,7 @@ const (
 	crashesPerWorld = 40
 	maxFailedWorlds = 5
 	// pointsOfRecovery is how many points a recovery passes that has a lot to do.
-	pointsOfRecovery = 30
+	pointsOfRecovery = 120
 )
 
 func setting(t *testing.T, name string, otherwise int) int {

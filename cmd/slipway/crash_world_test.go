@@ -54,7 +54,8 @@ func crashProgram(t *testing.T) (program, app string) {
 	buildProgram(t) // and with it the hook
 	dir := t.TempDir()
 	program, app = filepath.Join(dir, "slipway"), filepath.Join(dir, "app")
-	for out, args := range map[string][]string{program: {"-tags", "crash", "."}, app: {"./testdata/visited"}} {
+	overlay := changesOverlay(t, t.TempDir())
+	for out, args := range map[string][]string{program: {"-tags", "crash", "-overlay", overlay, "."}, app: {"./testdata/visited"}} {
 		cmd := exec.Command("go", append([]string{"build", "-buildvcs=false", "-trimpath", "-o", out}, args...)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if b, err := cmd.CombinedOutput(); err != nil {

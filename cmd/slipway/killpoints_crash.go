@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
@@ -22,9 +23,9 @@ import (
 	"slipway/gitserver"
 )
 
-// killPoints counts every moment before and after a record or an effect, writes its name to a file, and
-// kills or stops the server at one of them. This file is in the program that crash_test.go builds and
-// in no other.
+// killPoints counts every moment before and after a record, an effect or a change to the file system, writes its
+// name to a file, and kills or stops the server at one of them. This file is in the program that crash_test.go
+// builds and in no other.
 //
 // SLIPWAY_CRASH_TRACE names the file. SLIPWAY_CRASH_AT is the number of the point, from 1, or its name, for the
 // first one of that name; 0 is never.
@@ -53,8 +54,13 @@ func openKillPoints() (killPoints, error) {
 		k.named = os.Getenv("SLIPWAY_CRASH_AT")
 	}
 	k.trace, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	everyChange(k.change)
 	return killPoints{k}, err
 }
+
+// everyChange has each change of a name in the file system told to somebody: what is about to happen or has, and
+// to which name. It does so in a program that was built to tell of them (crash_changes_test.go).
+var everyChange = func(func(what, name string)) {}
 
 // pass counts a point, and does not return from it if the server is killed there.
 func (k *killCounter) pass(name string) {
@@ -74,6 +80,11 @@ func (k *killCounter) pass(name string) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), k.by)
+}
+
+// change is a point before or after a change of a name, of which the last two parts say enough.
+func (k *killCounter) change(what, name string) {
+	k.pass(what + " " + filepath.Join(filepath.Base(filepath.Dir(name)), filepath.Base(name)))
 }
 
 func (k *killCounter) around(name string, effect func() error) error {
