@@ -259,6 +259,13 @@ var ownFiles = regexp.MustCompile(`^(reserve(/[0-9]+)?|slipway\.sock|host_key|sl
 
 // filesAgree looks for files that nobody owns.
 func (w *crashWorld) filesAgree(r *ledger) error {
+	steps, err := filepath.Glob(filepath.Join("/run", w.group()+"-[0-9]*"))
+	if err != nil {
+		return err
+	}
+	if len(steps) > 0 {
+		return fmt.Errorf("nobody owns %q", steps)
+	}
 	return filepath.WalkDir(w.data, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) || path == w.data {
 			return nil
