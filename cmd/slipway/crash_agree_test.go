@@ -27,6 +27,7 @@ type ledger struct {
 	releases map[string]bool // app/number of what was accepted and not pruned
 	torn     map[string]bool // files beside the log that got a torn line, as was recorded
 	beside   besides
+	set      map[deploy.AppName][]string // the names of variables
 	wrong    []error
 }
 
@@ -54,6 +55,7 @@ func (w *crashWorld) readRecords(faults bool) (*ledger, error) {
 	r := &ledger{
 		apps: map[deploy.AppName]bool{}, serving: map[deploy.AppName]production{}, before: map[deploy.AppName]production{},
 		status: map[deploy.Number]deploy.Status{}, app: map[deploy.Number]deploy.AppName{}, releases: map[string]bool{}, torn: map[string]bool{}, beside: besides{},
+		set: map[deploy.AppName][]string{},
 	}
 	stories := map[deploy.Number][]deploy.EventType{}
 	for _, file := range files {
@@ -91,6 +93,14 @@ func (r *ledger) take(e deploy.Event) {
 		delete(r.apps, e.App)
 		delete(r.serving, e.App)
 		delete(r.before, e.App)
+	case deploy.EventVariableSet:
+		var v deploy.Variable
+		if err := json.Unmarshal(e.Data, &v); err != nil {
+			r.wrong = append(r.wrong, err)
+		}
+		if !slices.Contains(r.set[e.App], v.Name) {
+			r.set[e.App] = append(r.set[e.App], v.Name)
+		}
 	case deploy.EventDeploymentQueued:
 		r.status[e.Deployment], r.app[e.Deployment] = deploy.StatusQueued, e.App
 	case deploy.EventAccepted:
@@ -155,7 +165,7 @@ func (w *crashWorld) agrees(faults bool) (*ledger, error) {
 		}
 		var errs []error
 		for app := range r.apps {
-			errs = append(errs, w.appAgrees(r, app), w.besidesAgree(r, app))
+			errs = append(errs, w.appAgrees(r, app), w.besidesAgree(r, app), w.variablesAgree(r, app))
 		}
 		return errors.Join(append(errs, w.historyAgrees(r), w.processesAgree(r), w.filesAgree(r))...)
 	})
@@ -186,6 +196,27 @@ func (w *crashWorld) appAgrees(r *ledger, app deploy.AppName) error {
 	}
 	if want != "" && serves != want {
 		return fmt.Errorf("%s: serves %q, recorded is %q: %s", app, serves, want, fmt.Sprint(err))
+	}
+	return nil
+}
+
+// variablesAgree compares the variables that an app has with those that were recorded.
+func (w *crashWorld) variablesAgree(r *ledger, app deploy.AppName) error {
+	if len(r.set[app]) == 0 {
+		return nil
+	}
+	out, err := w.slipway("config", "list", string(app)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("slipway config list: %w: %s", err, out)
+	}
+	var has []string
+	for line := range strings.Lines(string(out)) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		has = append(has, name)
+	}
+	want := slices.Sorted(slices.Values(r.set[app]))
+	if slices.Sort(has); !slices.Equal(has, want) {
+		return fmt.Errorf("%s has the variables %q, recorded are %q", app, has, want)
 	}
 	return nil
 }
@@ -255,7 +286,7 @@ func (r *ledger) serves(box string) bool {
 
 // ownFiles are files of the data directory that nothing has to be recorded for.
 var ownFiles = regexp.MustCompile(`^(reserve(/[0-9]+)?|slipway\.sock|host_key|slipway\.db(-wal|-shm)?|audit(/pid|/[0-9-]+\.jsonl)?|repos(/\.tmp|/\.trash)?|apps|deployments` +
-	`|libexec(/slipway)?|server\.toml|hooks(/[a-z-]+|/sock)?|router(/sock(\.lock)?|/log|/table\.json|/lock)?)$`)
+	`|libexec(/slipway)?|secret\.key|server\.toml|hooks(/[a-z-]+|/sock)?|router(/sock(\.lock)?|/log|/table\.json|/lock)?)$`)
 
 // filesAgree looks for files that nobody owns.
 func (w *crashWorld) filesAgree(r *ledger) error {

@@ -53,6 +53,10 @@ func kinds() []kind {
 		}},
 		{"redeployed", func(w *crashWorld) attempt { return w.asks(w.serving.revision, "redeploy", "visited") }},
 		{"restarted", func(w *crashWorld) attempt { return w.asks(w.serving.revision, "restart", "visited") }},
+		{"variables set", func(w *crashWorld) attempt {
+			// More than one, since each has a record of its own.
+			return w.asks(w.serving.revision, "config", "set", "visited", fmt.Sprintf("FIRST_%d=x", w.commits), fmt.Sprintf("SECOND_%d=x", w.commits))
+		}},
 		{"stacked", stacked},
 		{"canceled", canceled},
 		{"another app", anotherApp},

@@ -199,7 +199,7 @@ func (s *server) start(ctx context.Context, origin string) error {
 	if _, err := s.recorder.Record(ctx, event); err != nil {
 		return err
 	}
-	if err := errors.Join(s.variables.Sweep(), s.sandbox.EndTrials(ctx)); err != nil {
+	if err := errors.Join(s.variables.SweepKey(), s.sandbox.EndTrials(ctx)); err != nil {
 		return err
 	}
 	s.warn(ctx)
@@ -241,6 +241,9 @@ func (s *server) warn(ctx context.Context) {
 func (s *server) prepareApps(ctx context.Context, apps []deploy.App) error {
 	for _, app := range apps {
 		if err := ensureApp(ctx, s.config.layout, s.repos, app); err != nil {
+			return err
+		}
+		if err := s.control.FinishVariables(ctx, app.Name); err != nil {
 			return err
 		}
 	}

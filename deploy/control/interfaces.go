@@ -82,6 +82,7 @@ type Engine interface {
 type Variables interface {
 	Read(ctx context.Context, app deploy.AppName) (deploy.Variables, error)
 	Change(ctx context.Context, app deploy.AppName, edit func(deploy.Variables) (deploy.Variables, error), record func(context.Context) error) error
+	Finish(ctx context.Context, app deploy.AppName, record func(ctx context.Context, before, after deploy.Variables) error) error
 }
 
 // Places are the folders, repositories and routes of apps.

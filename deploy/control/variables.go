@@ -67,6 +67,40 @@ func (c *Control) changeVariables(ctx context.Context, who deploy.Caller, app de
 	return c.withoutKey(who, app, err)
 }
 
+// FinishVariables ends a change of an app's variables in whose middle a server was killed, and records what it
+// changes, again if that server has. Without the key it stays for the next start.
+func (c *Control) FinishVariables(ctx context.Context, app deploy.AppName) error {
+	recovery := deploy.Caller{Actor: deploy.ServerActor("recovery")}
+	err := c.Variables.Finish(ctx, app, func(ctx context.Context, before, after deploy.Variables) error {
+		record := func(what deploy.EventType, v deploy.Variable) error {
+			event := deploy.Event{Type: what, App: app, Environment: deploy.Production, Reason: "the server went away in the middle of this"}
+			return c.Record(ctx, recovery, event.WithData(v))
+		}
+		for _, v := range after {
+			if slices.Contains(before, v) {
+				continue
+			}
+			if err := record(deploy.EventVariableSet, v); err != nil {
+				return err
+			}
+		}
+		for _, v := range before {
+			if named(after, v.Name) {
+				continue
+			}
+			if err := record(deploy.EventVariableUnset, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, deploy.ErrNoKey) {
+		c.Logger.Error("a change of variables waits for the key", "app", app, "error", err)
+		return nil
+	}
+	return err
+}
+
 // VariableNames returns an app's variables without their values.
 func (c *Control) VariableNames(ctx context.Context, who deploy.Caller, app deploy.AppName) (deploy.Variables, error) {
 	if _, err := c.App(ctx, who, app, deploy.RightRead); err != nil {

@@ -90,6 +90,14 @@ func (s *Store) anyKey() (*key, error) {
 	return s.readKey()
 }
 
+// SweepKey removes another name of the key, which a server that was killed while it made it has left.
+func (s *Store) SweepKey() error {
+	if err := os.Remove(s.layout.SecretKey() + durable.NewSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing another name of the key: %w", err)
+	}
+	return nil
+}
+
 // makeKey makes the key unless there is one. It has its name once it is on disk.
 func (s *Store) makeKey() error {
 	var k key

@@ -92,14 +92,22 @@ func (s *Store) Change(ctx context.Context, app deploy.AppName, edit func(deploy
 	if err != nil {
 		return err
 	}
-	path := s.layout.Env(app)
-	if err := durable.Write(path+durable.NewSuffix, b); err != nil {
+	if err := durable.Write(s.next(app), b); err != nil {
 		return fmt.Errorf("writing the variables of %s: %w", app, err)
 	}
 	if err := record(ctx); err != nil {
-		return errors.Join(err, os.Remove(path+durable.NewSuffix))
+		return errors.Join(err, os.Remove(s.next(app)))
 	}
-	err = os.Rename(path+durable.NewSuffix, path)
+	return s.replace(app)
+}
+
+// next is the file that is to take the place of an app's variables.
+func (s *Store) next(app deploy.AppName) string { return s.layout.Env(app) + durable.NewSuffix }
+
+// replace puts the next file in the place of an app's variables.
+func (s *Store) replace(app deploy.AppName) error {
+	path := s.layout.Env(app)
+	err := os.Rename(s.next(app), path)
 	if err == nil {
 		err = durable.Sync(filepath.Dir(path))
 	}
@@ -107,6 +115,36 @@ func (s *Store) Change(ctx context.Context, app deploy.AppName, edit func(deploy
 		return fmt.Errorf("writing the variables of %s: %w", app, err)
 	}
 	return nil
+}
+
+// Finish ends a change in whose middle the server was killed, before another one begins. One that was ready to be
+// written is made: whether it was recorded, the log tells, and record, which gets the variables before and after
+// it, may record it again; its error leaves all as it is. Without the key the change stays for later.
+func (s *Store) Finish(ctx context.Context, app deploy.AppName, record func(ctx context.Context, before, after deploy.Variables) error) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	b, err := os.ReadFile(s.next(app))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading a change of the variables of %s: %w", app, err)
+	}
+	before, err := s.Read(ctx, app)
+	if err != nil {
+		return err
+	}
+	after, err := s.decrypt(app, b)
+	if errors.Is(err, ErrNoKey) {
+		return err
+	}
+	if err != nil { // it was not ready
+		return os.Remove(s.next(app))
+	}
+	if err := record(ctx, before, after); err != nil {
+		return err
+	}
+	return s.replace(app)
 }
 
 func (s *Store) encrypt(app deploy.AppName, all deploy.Variables) ([]byte, error) {
@@ -204,48 +242,19 @@ func (s *Store) Check(ctx context.Context) error {
 	return errors.Join(unreadable...)
 }
 
-// Sweep removes what a killed server has left of changes that it did not finish: variables, and another name of
-// the key. Nobody may change anything meanwhile.
-func (s *Store) Sweep() error {
-	apps, err := s.apps()
-	paths := []string{s.layout.SecretKey()}
-	for _, app := range apps {
-		paths = append(paths, s.layout.Env(app))
-	}
-	for _, path := range paths {
-		if e := os.Remove(path + durable.NewSuffix); e != nil && !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, fmt.Errorf("removing what was left of a change: %w", e))
-		}
-	}
-	return err
-}
-
 // files lists the files of all apps' variables.
 func (s *Store) files() ([]string, error) {
-	apps, err := s.apps()
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, app := range apps {
-		path := s.layout.Env(app)
-		if _, err := os.Lstat(path); err == nil {
-			found = append(found, path)
-		}
-	}
-	return found, nil
-}
-
-// apps lists the apps that have a folder.
-func (s *Store) apps() ([]deploy.AppName, error) {
 	// Not by filepath.Glob, to which a data directory's name could be a pattern.
 	entries, err := os.ReadDir(filepath.Dir(s.layout.App("x")))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("listing apps: %w", err)
 	}
-	var found []deploy.AppName
+	var found []string
 	for _, e := range entries {
-		found = append(found, deploy.AppName(e.Name()))
+		path := s.layout.Env(deploy.AppName(e.Name()))
+		if _, err := os.Lstat(path); err == nil {
+			found = append(found, path)
+		}
 	}
 	return found, nil
 }

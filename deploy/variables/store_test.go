@@ -282,24 +282,82 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// A server was killed while it made the key, and while it changed variables.
-func TestSweep(t *testing.T) {
+// A server was killed in the middle of a change.
+func TestFinish(t *testing.T) {
 	s, l := newStore(t)
-	if err := s.Sweep(); err != nil {
+	next := l.Env("shop") + ".new"
+	var told []string
+	finish := func() error {
+		return s.Finish(t.Context(), "shop", func(_ context.Context, before, after deploy.Variables) error {
+			told = append(told, fmt.Sprintf("%d %d %s", len(before), len(after), after[0].Value))
+			return nil
+		})
+	}
+	if err := finish(); err != nil {
 		t.Errorf("where nothing is: %v", err)
 	}
 	put(t, s, "shop", deploy.Variable{Name: "A", Value: "one"})
-	left := []string{l.Env("shop") + ".new", l.SecretKey() + ".new"}
-	if err := errors.Join(os.WriteFile(left[0], []byte("half"), 0o600), os.Link(l.SecretKey(), left[1])); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Sweep(); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range left {
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s: %v", path, err)
+	for content, want := range map[string]string{"half": "one", "whole": "two"} {
+		if content == "whole" { // when it has been recorded
+			killed := func(context.Context) error {
+				b, err := os.ReadFile(next)
+				content = string(b)
+				return errors.Join(err, errors.New("killed"))
+			}
+			edit := func(deploy.Variables) (deploy.Variables, error) {
+				return deploy.Variables{{Name: "A", Value: "two"}}, nil
+			}
+			if err := s.Change(t.Context(), "shop", edit, killed); err == nil {
+				t.Fatal("changed")
+			}
 		}
+		if err := os.WriteFile(next, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		key, err := os.ReadFile(l.SecretKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(l.SecretKey()); err != nil {
+			t.Fatal(err)
+		}
+		if err := finish(); !errors.Is(err, ErrNoKey) {
+			t.Errorf("without the key: %v", err)
+		}
+		if err := os.WriteFile(l.SecretKey(), key, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := finish(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(next); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", next, err)
+		}
+		if got := read(t, s, "shop"); got["A"] != want {
+			t.Errorf("now %v, want %s", got, want)
+		}
+		put(t, s, "shop", deploy.Variable{Name: "A", Value: "one"})
+	}
+	if len(told) != 1 || told[0] != "1 1 two" {
+		t.Errorf("told %q", told)
+	}
+}
+
+// A server was killed while it made the key.
+func TestSweepKey(t *testing.T) {
+	s, l := newStore(t)
+	put(t, s, "shop", deploy.Variable{Name: "A", Value: "one"})
+	left := l.SecretKey() + ".new"
+	if err := os.Link(l.SecretKey(), left); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.SweepKey(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Lstat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v", left, err)
 	}
 	if got := read(t, s, "shop"); got["A"] != "one" {
 		t.Errorf("now %v", got)
