@@ -250,14 +250,14 @@ func Value[T any](b *Tab, expression string) T {
 	return v
 }
 
-// Until waits until an expression in the page is true. While a page is being replaced it is not.
+// Until waits until an expression in the page is true. While a page is being replaced, or comes in, it is not.
 func (b *Tab) Until(expression string) {
 	b.t.Helper()
 	limit := time.Now().Add(patience)
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
 	for {
-		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](`document.readyState !== "loading" && !!(`+expression+")"))
 		if err == nil && ok {
 			return
 		}
