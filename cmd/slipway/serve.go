@@ -244,7 +244,7 @@ func (s *server) prepareApps(ctx context.Context, apps []deploy.App) error {
 			return err
 		}
 		if err := s.control.FinishVariables(ctx, app.Name); err != nil {
-			return err
+			s.logger.Error("a change of variables waits for the next start", "app", app.Name, "error", err)
 		}
 	}
 	return s.repos.SweepAll(ctx)

@@ -68,10 +68,10 @@ func (c *Control) changeVariables(ctx context.Context, who deploy.Caller, app de
 }
 
 // FinishVariables ends a change of an app's variables in whose middle a server was killed, and records what it
-// changes, again if that server has. Without the key it stays for the next start.
+// changes, again if that server has. One that fails, such as for want of the key, stays for the next start.
 func (c *Control) FinishVariables(ctx context.Context, app deploy.AppName) error {
 	recovery := deploy.Caller{Actor: deploy.ServerActor("recovery")}
-	err := c.Variables.Finish(ctx, app, func(ctx context.Context, before, after deploy.Variables) error {
+	return c.Variables.Finish(ctx, app, func(ctx context.Context, before, after deploy.Variables) error {
 		record := func(what deploy.EventType, v deploy.Variable) error {
 			event := deploy.Event{Type: what, App: app, Environment: deploy.Production, Reason: "the server went away in the middle of this"}
 			return c.Record(ctx, recovery, event.WithData(v))
@@ -94,11 +94,6 @@ func (c *Control) FinishVariables(ctx context.Context, app deploy.AppName) error
 		}
 		return nil
 	})
-	if errors.Is(err, deploy.ErrNoKey) {
-		c.Logger.Error("a change of variables waits for the key", "app", app, "error", err)
-		return nil
-	}
-	return err
 }
 
 // VariableNames returns an app's variables without their values.

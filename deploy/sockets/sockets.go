@@ -60,6 +60,7 @@ const pause = 100 * time.Millisecond
 // listener and returns nil. A want of descriptors, and a client that has left again, are said to logger and do not
 // end it. It fails with [net.ErrClosed] where somebody else has closed the listener.
 func Accept(ctx context.Context, l net.Listener, logger *slog.Logger, handle func(net.Conn)) error {
+	defer func() { _ = l.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	for {
 		conn, err := l.Accept()
